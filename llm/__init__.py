@@ -1,0 +1,1 @@
+"""The trusted worker that generates programs with a causal LM and fine-tunes it with LoRA."""

@@ -1,0 +1,221 @@
+"""The frozen configuration of a run: read from YAML, overridden by `--set`, refused where a key is unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from orchestrator.errors import ConfigError
+from orchestrator.records import Decoding, Limits, LoraSpec, ModelSpec, SftSpec, canonical, digest
+
+MIB = 1 << 20
+Positive = Annotated[float, Field(gt=0)]
+Whole = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Protocol(Section):
+    """What defines an accuracy. Verdicts with the same protocol hash may be compared and reused."""
+
+    dataset: Literal["fashion-mnist", "cifar10", "cifar100", "svhn"] = "cifar10"
+    split: Literal["official", "holdout"] = "official"
+    resolution: Whole = 32
+    augmentation: Literal["none", "crop_flip"] = "crop_flip"
+    train_samples: Whole | None = None
+    validation_samples: Whole | None = None
+    batch: Whole = 64
+    lr: Positive = 0.01
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    epochs: Literal[1] = 1
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    def hash(self) -> str:
+        """Return the SHA-256 under which results of this protocol are comparable."""
+        return digest(canonical(self.model_dump(mode="json")))
+
+
+class Deadlines(Section):
+    """Seconds per stage on the host's monotonic clock, and the absolute life of a container."""
+
+    parse: Positive = 10
+    import_: Positive = Field(default=30, alias="import")
+    instantiate: Positive = 30
+    forward: Positive = 30
+    train: Positive = 600
+    predict: Positive = 120
+    ready: Positive = 120
+    life: Positive = 1800
+
+
+class SandboxConfig(Section):
+    """How a candidate is contained; every limit is applied by the engine and read back."""
+
+    image: str = "nn-sandbox:cpu"
+    runtime: Literal["runc", "runsc"] = "runc"
+    variant: Literal["cpu", "cuda"] = "cpu"
+    slots: Whole = 1
+    threads: Whole = 1
+    gpus: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    deadlines: Deadlines = Deadlines()
+    source_bytes: Whole = 256 * 1024
+    log_stored: Whole = 1 * MIB
+    log_killed: Whole = 64 * MIB
+    parser_uses: Whole = 200
+
+
+class CorpusConfig(Section):
+    """Where the seed corpus comes from, and which slice of it the LLM is trained on."""
+
+    lemur: str = "nn-dataset==2.1.2"
+    hyperparameters: Literal["any", "lr_momentum"] = "lr_momentum"
+    imports: Literal["any", "torch"] = "any"
+    tasks: tuple[Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "svhn"], ...] = ("mnist", "cifar10")
+    train_split: Share = 0.8
+    strip_boilerplate: bool = False
+    max_tokens: Whole | None = None
+    min_tokens: Whole | None = None
+    max_parameters: Whole | None = None
+    min_accuracy: Share | None = None
+    qualified: str | None = None
+    entries: Whole | None = None
+
+
+class NoveltyConfig(Section):
+    """Near-duplicate detection (paper, Appendix A): one tau for curation and for sampling."""
+
+    enabled: bool = True
+    tau: Share = 0.90
+    permutations: Whole = 256
+    shingle: Whole = 10
+    retrieval: Share = 0.60
+    seed: Annotated[int, Field(ge=0)] = 1
+    generation: Literal["valid", "admitted"] = "valid"
+
+
+class AdmissionConfig(Section):
+    """What makes a valid candidate worth training on."""
+
+    threshold: Share | None = 0.40
+    parameter_budget: Whole | None = None
+    enforce_budget: bool = False
+
+
+class Budget(Section):
+    """How many candidates a cycle generates: fixed at first, until enough are admitted from `dynamic_from` on."""
+
+    candidates: Whole = 50
+    dynamic_from: Whole | None = 11
+    admitted: Whole = 30
+    cap: Whole = 400
+    chunk: Whole = 16
+
+
+class LlmConfig(Section):
+    """The generator: its base model, decoding and fine-tuning."""
+
+    model: ModelSpec
+    decoding: Decoding = Decoding()
+    lora: LoraSpec = LoraSpec()
+    sft: SftSpec = SftSpec()
+    continue_adapter: bool = False
+    finetune: bool = True
+
+
+class PromptConfig(Section):
+    """What the fixed chat prompt says about the task."""
+
+    task: Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "svhn"] = "cifar10"
+    boilerplate: bool = True
+    style: Literal["paper", "short"] = "paper"
+
+
+class StopConfig(Section):
+    """The stopping criterion of Appendix D."""
+
+    enabled: bool = False
+    improvement: Share = 0.01
+    cycles: Whole = 3
+
+
+class Config(Section):
+    """One run, frozen."""
+
+    name: str
+    cycles: Whole = 22
+    seed: Annotated[int, Field(ge=0)] = 0
+    completion: bool = False
+    retries: Annotated[int, Field(ge=0)] = 2
+    protocol: Protocol
+    prompt: PromptConfig
+    llm: LlmConfig
+    corpus: CorpusConfig = CorpusConfig()
+    sandbox: SandboxConfig = SandboxConfig()
+    novelty: NoveltyConfig = NoveltyConfig()
+    admission: AdmissionConfig = AdmissionConfig()
+    budget: Budget = Budget()
+    stop: StopConfig = StopConfig()
+
+    @model_validator(mode="after")
+    def _task_matches_dataset(self) -> Config:
+        if self.prompt.task != self.protocol.dataset:
+            raise ValueError(f"prompt.task is {self.prompt.task} but protocol.dataset is {self.protocol.dataset}")
+        return self
+
+    def hash(self) -> str:
+        """Return the SHA-256 of the whole configuration."""
+        return digest(canonical(self.model_dump(mode="json", by_alias=True)))
+
+
+def load(path: Path, overrides: tuple[str, ...] = ()) -> Config:
+    """Read `path`, apply `section.key=value` overrides (values are YAML), and validate.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is wrong; the message names both.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: the top level must be a mapping of sections")
+    for override in overrides:
+        _override(data, override)
+    return parse(data, origin=str(path))
+
+
+def parse(data: dict[str, Any], *, origin: str) -> Config:
+    """Validate `data`; raise ConfigError naming every wrong key and `origin`."""
+    try:
+        return Config.model_validate_json(canonical(data))
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in issue['loc']) or 'config'}: {issue['msg']}" for issue in error.errors()]
+        raise ConfigError(f"{origin}: " + "; ".join(lines)) from error
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override}: write section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
+    node = data
+    *sections, last = key.split(".")
+    for section in sections:
+        child = node.setdefault(section, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {section} is a value, not a section")
+        node = child
+    node[last] = value

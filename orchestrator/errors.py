@@ -1,0 +1,17 @@
+"""The failures that are ours: each names what went wrong and what to change, and is never held against a candidate."""
+
+
+class OrchestratorError(Exception):
+    """Base of every error that the command line shows as one message instead of a traceback."""
+
+
+class ConfigError(OrchestratorError):
+    """The configuration, or an argument that overrides it, is wrong: the message names the key and the file."""
+
+
+class InfrastructureError(OrchestratorError):
+    """The engine, the disk, an image, an asset or the LLM worker failed; a later resume may succeed."""
+
+
+class LedgerError(OrchestratorError):
+    """A ledger on disk is damaged or does not belong to this run: the message names the file and the line."""

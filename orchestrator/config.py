@@ -104,9 +104,13 @@ class NoveltyConfig(Section):
 
 
 class AdmissionConfig(Section):
-    """What makes a valid candidate worth training on."""
+    """What makes a valid candidate worth training on.
+
+    `reported_threshold` is the accuracy whose share is reported where `threshold` is null and admits everything.
+    """
 
     threshold: Share | None = 0.40
+    reported_threshold: Share | None = None
     parameter_budget: Whole | None = None
     enforce_budget: bool = False
 
@@ -122,7 +126,11 @@ class Budget(Section):
 
 
 class LlmConfig(Section):
-    """The generator: its base model, decoding and fine-tuning."""
+    """The generator: its base model, decoding and fine-tuning.
+
+    `iterate` off fine-tunes once, on the seed corpus, and keeps that adapter (paper, Appendix F, no iteration);
+    `finetune` off samples from the base model throughout.
+    """
 
     model: ModelSpec
     decoding: Decoding = Decoding()
@@ -130,6 +138,7 @@ class LlmConfig(Section):
     sft: SftSpec = SftSpec()
     continue_adapter: bool = False
     finetune: bool = True
+    iterate: bool = True
 
 
 class PromptConfig(Section):

@@ -323,6 +323,7 @@ class Entry(Line):
     origin: str
     task: str
     source: Digest
+    shingles: Digest
     accuracy: Fraction | None
     protocol: Digest | None
     messages: tuple[Message, ...]
@@ -439,7 +440,7 @@ class CycleSummary(Line):
     corpus_after: Count
     chance: Fraction
     majority: Fraction
-    threshold: Fraction
+    threshold: Fraction | None
     protocol: Digest
     measured: dict[str, Seconds]
 

@@ -197,7 +197,7 @@ class Execution(Record):
     cause: str | None = None
     exit_code: int | None = None
     oom_killed: bool = False
-    stage_seconds: dict[str, Seconds]
+    seconds: dict[str, Seconds]
     peak_memory: Count | None = None
     cpu_seconds: Seconds | None = None
     stdout: Digest | None = None
@@ -208,19 +208,31 @@ class Execution(Record):
 
 
 class Death(Record):
-    """The supervisor's claim about how the candidate's process ended."""
+    """The supervisor's claim about how the candidate's process ended; `ordered` where the supervisor ended it."""
 
-    signal: int | None = None
-    exit_code: int | None = None
+    ordered: bool
+    flood: bool
+    broken: str | None
+    signal: int | None
+    exit_code: int | None
+    log_bytes: Count
+
+
+class StageFailure(Record):
+    """The candidate process's claim about the exception that ended it."""
+
+    stage: Stage
+    kind: str
+    text: str
+    where: list[str]
+    memory: bool
+    gpu_memory: bool
 
 
 class Reply(Record):
     """What the container said: claims, which may cost the candidate but never earn it anything."""
 
-    stage: Stage
-    error: str | None = None
-    error_kind: str | None = None
-    gpu_out_of_memory: bool = False
+    failure: StageFailure | None = None
     parameters: Count | None = None
     batches: Count | None = None
     samples: Count | None = None
@@ -232,11 +244,11 @@ class Reply(Record):
 class Claimed(Record):
     """The claims that are kept with a verdict, for people to read beside what was measured."""
 
-    stage: Stage | None = None
-    error: str | None = None
+    failure: StageFailure | None = None
     parameters: Count | None = None
     batches: Count | None = None
     samples: Count | None = None
+    passes: Count | None = None
 
 
 class Measured(Record):

@@ -26,7 +26,8 @@ STDOUT = b"O"  # container: bytes the candidate printed
 STDERR = b"E"  # container: bytes the candidate printed
 DEATH = b"D"  # container: JSON, the candidate's process has ended
 PARSED = b"X"  # container: JSON, what the parser found
-PROGRAM = b"P"  # container: a program's bytes, completed or stripped
+PROGRAM = b"P"  # container: the bytes that would run
+STRIPPED = b"Q"  # container: a program's bytes without the parts that completion restores
 SHINGLES = b"H"  # container: little-endian uint64 hashes
 
 TO_CONTAINER = {JOB: JSON_LIMIT, SOURCE: SOURCE_LIMIT, IMAGES: IMAGES_LIMIT}
@@ -38,6 +39,7 @@ FROM_CONTAINER = FROM_CANDIDATE | {
     DEATH: JSON_LIMIT,
     PARSED: JSON_LIMIT,
     PROGRAM: SOURCE_LIMIT,
+    STRIPPED: SOURCE_LIMIT,
     SHINGLES: SOURCE_LIMIT,
 }
 

@@ -1,0 +1,93 @@
+"""A control group of its own around each container, so that its peaks can be read after it has gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+TOP = "nn-sandbox"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Peak memory in bytes (page cache included) and CPU time in seconds; None where the kernel shows neither."""
+
+    peak_memory: int | None
+    cpu_seconds: float | None
+
+
+@dataclass(frozen=True)
+class ControlGroup:
+    """The parent group of one container, under the engine's cgroup driver (`cgroupfs` or `systemd`)."""
+
+    name: str
+    driver: str
+
+    @property
+    def parent(self) -> str:
+        """What the engine is given as the container's cgroup parent."""
+        return f"nnsandbox-{self.name}.slice" if self.driver == "systemd" else f"/{TOP}/{self.name}"
+
+    def _folder(self, controller: str) -> Path:
+        base = ROOT if _unified() else ROOT / controller
+        if self.driver == "systemd":
+            return base / "nnsandbox.slice" / self.parent
+        return base / TOP / self.name
+
+    def usage(self) -> Usage:
+        """Read the group's peak memory and CPU time; they stay readable after the container's end."""
+        if _unified():
+            folder = self._folder("")
+            cpu = dict(line.split() for line in (_text(folder / "cpu.stat") or "").splitlines())
+            used = cpu.get("usage_usec")
+            return Usage(_number(folder / "memory.peak"), int(used) / 1e6 if used else None)
+        nanoseconds = _number(self._folder("cpuacct") / "cpuacct.usage")
+        peak = _number(self._folder("memory") / "memory.max_usage_in_bytes")
+        return Usage(peak, nanoseconds / 1e9 if nanoseconds is not None else None)
+
+    def limits(self, container_id: str) -> dict[str, int]:
+        """Read back from the kernel what holds for the container: memory, swap and pids; absent where not shown."""
+        found = {}
+        if _unified():
+            folder = self._folder("") / container_id
+            files = {"memory": folder / "memory.max", "pids": folder / "pids.max"}
+        else:
+            memory = self._folder("memory") / container_id
+            files = {
+                "memory": memory / "memory.limit_in_bytes",
+                "memory_swap": memory / "memory.memsw.limit_in_bytes",
+                "pids": self._folder("pids") / container_id / "pids.max",
+                "cpu_quota": self._folder("cpu") / container_id / "cpu.cfs_quota_us",
+                "cpu_period": self._folder("cpu") / container_id / "cpu.cfs_period_us",
+            }
+        for name, path in files.items():
+            value = _number(path)
+            if value is not None:
+                found[name] = value
+        return found
+
+    def remove(self) -> None:
+        """Remove the empty group from every hierarchy; one that the engine or systemd removed already is fine."""
+        folders = [self._folder("")] if _unified() else [self._folder(path.name) for path in ROOT.iterdir() if path.is_dir()]
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+
+
+def _unified() -> bool:
+    return (ROOT / "cgroup.controllers").exists()
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path)
+    return int(text) if text and text.isdigit() else None

@@ -1,0 +1,55 @@
+"""The connection to the Docker engine: which one, how old, and its failures as ours."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    import docker
+
+MINIMUM = (20, 10, 10)
+CALL_TIMEOUT = 60  # seconds for one call to the engine
+
+
+def connect() -> docker.DockerClient:
+    """Return a client of the engine that the environment names, after checking that it answers and is new enough.
+
+    Raises:
+        InfrastructureError: no engine answers, or it is older than 20.10.10 (whose seccomp breaks clone3).
+    """
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=CALL_TIMEOUT, max_pool_size=64)
+        version = client.version()["Version"]
+    except DockerException as error:
+        raise InfrastructureError(
+            f"no Docker engine answers ({error}); start one, or point DOCKER_HOST at one, then run the same command again"
+        ) from error
+    numbers = tuple(int(part) for part in version.split("+")[0].split("-")[0].split(".")[:3] if part.isdigit())
+    if numbers < MINIMUM:
+        client.close()
+        raise InfrastructureError(f"Docker engine {version} at {endpoint(client)} is too old: 20.10.10 is the oldest")
+    return client
+
+
+def endpoint(client: docker.DockerClient) -> str:
+    """Return the address that the client talks to, to show to people."""
+    return str(client.api.base_url)
+
+
+@contextlib.contextmanager
+def engine_errors(action: str) -> Iterator[None]:
+    """Turn whatever the SDK raises while doing `action` into an InfrastructureError that says so."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except (DockerException, RequestException, OSError) as error:
+        raise InfrastructureError(f"{action}: {type(error).__name__}: {error}") from error

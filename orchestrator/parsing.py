@@ -1,0 +1,147 @@
+"""The host's side of the parser container, so that hostile text is never parsed in the host process."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+from pydantic import ValidationError
+
+from orchestrator.errors import InfrastructureError
+from orchestrator.records import Count, Record
+from orchestrator.sandbox import Container
+from sandbox_image import wire
+
+
+class Findings(Record):
+    """What the parser container says of one program."""
+
+    state: Literal["ok", "syntax_error", "contract"]
+    stage: Literal["parse", "contract"] | None
+    cause: str | None
+    completed: tuple[str, ...]
+    imports: tuple[str, ...]
+    hyperparameters: tuple[str, ...]
+    hyperparameters_known: bool
+    tokens: Count
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """One inspected program: what would run, its form without boilerplate, and its shingles (little-endian uint64).
+
+    `state` is `ok`, or the terminal state that the program ends in, with its stage and cause.
+    """
+
+    state: Literal["ok", "syntax_error", "contract", "killed", "timeout"]
+    stage: Literal["parse", "contract"] | None = None
+    cause: str | None = None
+    program: bytes = b""
+    stripped: bytes | None = None
+    completed: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    hyperparameters: tuple[str, ...] = ()
+    hyperparameters_known: bool = False
+    tokens: int = 0
+    shingles: bytes = b""
+
+
+class Parser:
+    """A parser container that is replaced after `uses` programs, and after anything odd."""
+
+    def __init__(
+        self, start: Callable[[], Container], *, uses: int, deadline: float, ready: float, shingle: int
+    ) -> None:
+        self._start = start
+        self._uses = uses
+        self._deadline = deadline
+        self._ready = ready
+        self._shingle = shingle
+        self._container: Container | None = None
+        self._used = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._retire()
+
+    def parse(self, source: bytes, *, complete: bool, strip: bool = False, compact: bool = False) -> Parsed:
+        """Inspect one program; whatever it does to the parser is its own failure.
+
+        Raises:
+            InfrastructureError: no parser container could be started.
+        """
+        container = self._fresh()
+        job = {"complete": complete, "strip": strip, "compact": compact, "shingle": self._shingle}
+        deadline = time.monotonic() + self._deadline
+        container.send(wire.encode_json(wire.JOB, job) + wire.encode(wire.SOURCE, source), timeout=self._deadline)
+        try:
+            parsed = self._answer(container, deadline)
+        except (wire.WireError, ValidationError) as error:
+            parsed = Parsed(state="killed", stage="parse", cause=f"broken wire from the parser: {error}"[:200])
+        if parsed.state in ("killed", "timeout"):
+            self._retire()
+        return parsed
+
+    def parse_all(
+        self, sources: Iterable[bytes], *, complete: bool, strip: bool = False, compact: bool = False
+    ) -> Iterator[Parsed]:
+        """Inspect many programs, one after the other, in order."""
+        for source in sources:
+            yield self.parse(source, complete=complete, strip=strip, compact=compact)
+
+    def _answer(self, container: Container, deadline: float) -> Parsed:
+        blobs: dict[bytes, bytes] = {}
+        while True:
+            arrival = container.receive(deadline=deadline)
+            if arrival is None:
+                return Parsed(state="timeout", stage="parse", cause=f"parsing took longer than {self._deadline:g} s")
+            if arrival.frame is None:
+                return Parsed(state="killed", stage="parse", cause=arrival.broken or "the parser died of it")
+            if arrival.frame.kind != wire.PARSED:
+                blobs[arrival.frame.kind] = arrival.frame.payload
+                continue
+            found = Findings.model_validate_json(arrival.frame.payload)
+            return Parsed(
+                program=blobs.get(wire.PROGRAM, b""),
+                stripped=blobs.get(wire.STRIPPED),
+                shingles=blobs.get(wire.SHINGLES, b""),
+                **dict(found),
+            )
+
+    def _fresh(self) -> Container:
+        if self._container is None or self._used >= self._uses or self._container.expires - time.monotonic() < 60:
+            self._retire()
+            self._container = self._start()
+            await_ready(self._container, seconds=self._ready)
+        self._used += 1
+        return self._container
+
+    def _retire(self) -> None:
+        container, self._container, self._used = self._container, None, 0
+        if container is not None:
+            container.close()
+
+
+def await_ready(container: Container, *, seconds: float) -> dict[str, object]:
+    """Wait until a container says that it is ready, and return what it said.
+
+    Raises:
+        InfrastructureError: it did not, which is nobody's fault but ours; the container is closed.
+    """
+    arrival = container.receive(deadline=time.monotonic() + seconds)
+    with contextlib.suppress(wire.WireError):
+        if arrival is not None and arrival.frame is not None and arrival.frame.kind == wire.READY:
+            return arrival.frame.json()
+    end = container.close()
+    prose = bytes(container.prose).decode("utf-8", "replace").strip()[-500:]
+    raise InfrastructureError(
+        f"a sandbox container was not ready after {seconds:g} s (exit code {end.exit_code}): {prose or 'no output'}"
+    )

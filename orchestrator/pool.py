@@ -1,0 +1,78 @@
+"""Slots that each keep one container started ahead of time, and use every container once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from orchestrator.errors import InfrastructureError
+from orchestrator.sandbox import Container
+
+FIRST_UID = 10001
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place where one candidate at a time runs, with a uid of its own and, where there is one, a GPU."""
+
+    index: int
+    gpu: str | None
+
+    @property
+    def uid(self) -> int:
+        """The user under which this slot's candidates run; no two slots share one."""
+        return FIRST_UID + self.index
+
+
+class Pool:
+    """Hands out started containers; behind each claim the slot's next container is already on its way."""
+
+    def __init__(self, start: Callable[[Slot], Container], *, slots: list[Slot], needed: float) -> None:
+        """`start` returns a container that is ready; `needed` is the life in seconds that a claim must find."""
+        self._start = start
+        self._needed = needed
+        self._threads = ThreadPoolExecutor(max_workers=len(slots), thread_name_prefix="pool")
+        self._waiting: dict[Slot, Future[Container]] = {}
+        self._slots = slots
+
+    def __enter__(self) -> Self:
+        for slot in self._slots:
+            self._prepare(slot)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for waiting in self._waiting.values():
+            waiting.cancel()
+        self._threads.shutdown(wait=True)
+        for waiting in self._waiting.values():
+            if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+                waiting.result().close()
+
+    def claim(self, slot: Slot, *, refill: bool = True) -> Container:
+        """Return a ready container for `slot`, for one use, and start the next one.
+
+        Raises:
+            InfrastructureError: it could not be started.
+        """
+        while True:
+            try:
+                container = self._waiting[slot].result()
+            except InfrastructureError:
+                self._prepare(slot)
+                raise
+            if container.expires - time.monotonic() > self._needed:
+                break
+            container.close()
+            self._prepare(slot)
+        if refill:
+            self._prepare(slot)
+        return container
+
+    def _prepare(self, slot: Slot) -> None:
+        self._waiting[slot] = self._threads.submit(self._start, slot)

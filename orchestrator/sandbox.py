@@ -1,0 +1,321 @@
+"""One container, used once: created with every limit, attached before it starts, read within bounds, always removed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import socket
+import struct
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cgroup import ControlGroup, Usage
+from orchestrator.engine import engine_errors
+from orchestrator.errors import InfrastructureError
+from orchestrator.records import Limits
+from sandbox_image import wire
+
+if TYPE_CHECKING:
+    import docker
+
+STREAM_HEADER = struct.Struct(">BxxxL")
+PROSE_LIMIT = 64 * 1024
+POLL = 0.5  # seconds between looks at whether the reader should stop
+LABEL = "nn-sandbox"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything that one container is created from; sizes in bytes, times in seconds."""
+
+    image: str
+    mode: str
+    runtime: str
+    limits: Limits
+    life: float
+    seccomp: str
+    owner: str
+    threads: int
+    train: Path | None = None
+    gpu: str | None = None
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A frame with when it came (host's monotonic clock), or how the stream ended."""
+
+    at: float
+    frame: wire.Frame | None
+    broken: str | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    """What the engine and the kernel say of a container that has ended."""
+
+    exit_code: int | None
+    oom_killed: bool
+    usage: Usage
+
+
+@dataclass
+class Container:
+    """A live container with its wire. Close it in every case; closing kills, reads the end and removes."""
+
+    client: docker.DockerClient
+    spec: Spec
+    id: str
+    group: ControlGroup
+    born: float
+    limits: dict[str, int | float | str] = field(default_factory=dict)
+    prose: bytearray = field(default_factory=bytearray)
+    _socket: socket.socket | None = None
+    _arrivals: queue.Queue[Arrival] = field(default_factory=queue.Queue)
+    _reader: threading.Thread | None = None
+    _closing: threading.Event = field(default_factory=threading.Event)
+    _started: float = field(default_factory=time.time)
+
+    @classmethod
+    def start(cls, client: docker.DockerClient, spec: Spec, *, driver: str) -> Container:
+        """Create, attach and start a container; nothing is left behind where that fails.
+
+        Raises:
+            InfrastructureError: the engine refused, or a limit that it reports is not the one that was asked for.
+        """
+        group = ControlGroup(name=uuid.uuid4().hex[:12], driver=driver)
+        with engine_errors("creating a container"):
+            made = client.api.create_container(**_creation(client, spec, group))
+        container = cls(client=client, spec=spec, id=made["Id"], group=group, born=time.monotonic())
+        try:
+            container._attach()
+            with engine_errors("starting a container"):
+                client.api.start(container.id)
+            container._read_back()
+        except BaseException:
+            container.close()
+            raise
+        return container
+
+    @property
+    def expires(self) -> float:
+        """When the container ends by itself, on the host's monotonic clock."""
+        return self.born + self.spec.life
+
+    def send(self, data: bytes, *, timeout: float) -> bool:
+        """Send bytes to the container's stdin; False where it does not take them in time or has gone."""
+        if self._socket is None:
+            return False
+        with self._socket.dup() as writer:
+            writer.settimeout(timeout)
+            try:
+                writer.sendall(data)
+            except OSError:
+                return False
+        return True
+
+    def receive(self, *, deadline: float) -> Arrival | None:
+        """Return the next frame or the end of the stream; None where `deadline` (monotonic) passes first."""
+        try:
+            return self._arrivals.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return None
+
+    def close(self, *, grace: float = 0.0) -> End:
+        """End the container (after `grace` seconds in which it may do so itself) and remove every trace of it."""
+        self._closing.set()
+        try:
+            with engine_errors(f"ending container {self.id[:12]}"):
+                return self._end(grace)
+        finally:
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                self._socket.close()
+                self._socket = None
+            if self._reader is not None:
+                self._reader.join(timeout=5)
+            self.group.remove()
+
+    def _end(self, grace: float) -> End:
+        from docker.errors import APIError, NotFound
+        from requests.exceptions import RequestException
+
+        api = self.client.api
+        try:
+            if grace:
+                with contextlib.suppress(RequestException):  # it is still running: it is killed next
+                    api.wait(self.id, timeout=grace)
+            with contextlib.suppress(APIError):  # it may have ended by itself
+                api.kill(self.id)
+            status = api.inspect_container(self.id)["State"]
+            if status["Running"]:
+                api.wait(self.id, timeout=30)
+                status = api.inspect_container(self.id)["State"]
+            usage = self.group.usage()
+            return End(
+                exit_code=status.get("ExitCode"),
+                oom_killed=bool(status.get("OOMKilled")),
+                usage=usage,
+            )
+        finally:
+            with contextlib.suppress(NotFound):
+                api.remove_container(self.id, force=True, v=True)
+
+    def ended_elsewhere(self) -> bool:
+        """Say whether somebody other than us ordered the engine to end this container."""
+        with engine_errors("reading the engine's events"):
+            events = self.client.api.events(
+                since=int(self._started) - 1,
+                until=int(time.time()) + 1,
+                filters={"container": self.id, "event": ["kill", "stop"]},
+                decode=True,
+            )
+            return any(True for _ in events)
+
+    def _attach(self) -> None:
+        with engine_errors("attaching to a container"):
+            options = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            stream = self.client.api.attach_socket(self.id, params=options)
+        self._socket = getattr(stream, "_sock", stream)
+        self._socket.settimeout(POLL)
+        self._reader = threading.Thread(target=self._read, name=f"wire-{self.id[:12]}", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        """Take apart the engine's multiplexed stream, then the frames in it; runs in a thread of its own."""
+        decoder = wire.Decoder(wire.FROM_CONTAINER)
+        raw = bytearray()
+        broken = None
+        while not self._closing.is_set():
+            try:
+                data = self._socket.recv(1 << 18) if self._socket else b""
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+            if not data:
+                break
+            raw += data
+            try:
+                for stream, payload in _demultiplex(raw):
+                    self._take(stream, payload, decoder)
+            except wire.WireError as error:
+                broken = str(error)
+                break
+        self._arrivals.put(Arrival(at=time.monotonic(), frame=None, broken=broken))
+
+    def _take(self, stream: int, payload: bytes, decoder: wire.Decoder) -> None:
+        if stream == 1:
+            now = time.monotonic()
+            for frame in decoder.feed(payload):
+                self._arrivals.put(Arrival(at=now, frame=frame))
+        elif len(self.prose) < PROSE_LIMIT:
+            self.prose += payload[: PROSE_LIMIT - len(self.prose)]
+
+    def _read_back(self) -> None:
+        with engine_errors("inspecting a container"):
+            host = self.client.api.inspect_container(self.id)["HostConfig"]
+        wanted = self.spec.limits
+        engine = {
+            "memory": (host["Memory"], wanted.memory),
+            "memory_swap": (host["MemorySwap"], wanted.memory),
+            "pids": (host["PidsLimit"], wanted.pids),
+            "nano_cpus": (host["NanoCpus"], int(wanted.cpus * 1e9)),
+            "read_only": (int(host["ReadonlyRootfs"]), 1),
+        }
+        wrong = [f"{name} is {found}, not {asked}" for name, (found, asked) in engine.items() if found != asked]
+        kernel = self.group.limits(self.id)
+        wrong += [
+            f"the kernel's {name} is {kernel[name]}, not {asked}"
+            for name, asked in (("memory", wanted.memory), ("pids", wanted.pids))
+            if name in kernel and kernel[name] != asked
+        ]
+        if wrong:
+            raise InfrastructureError("the engine did not apply the limits: " + "; ".join(wrong))
+        self.limits = {name: found for name, (found, _) in engine.items()}
+        self.limits |= {f"kernel_{name}": value for name, value in kernel.items()}
+        self.limits |= {"runtime": self.spec.runtime}
+
+
+def _creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> dict[str, Any]:
+    """Return the arguments of the engine's create call: every flag is explained in docker/README.md."""
+    import docker
+    from docker.types import DeviceRequest, Mount, Ulimit
+
+    limits = spec.limits
+    supervised = spec.mode == "supervise"
+    expires = int(time.time() + spec.life)
+    mounts = []
+    if spec.train is not None:
+        source = str(spec.train.resolve())
+        mounts.append(Mount(target="/data", source=source, type="bind", read_only=True, propagation="rprivate"))
+    gpus = [DeviceRequest(device_ids=[spec.gpu], capabilities=[["gpu"]])] if spec.gpu else None
+    host = client.api.create_host_config(
+        runtime=spec.runtime,
+        network_mode="none",
+        read_only=True,
+        tmpfs={"/tmp": f"rw,nosuid,nodev,noexec,mode=1777,size={limits.tmp},nr_inodes={limits.tmp_inodes}"},  # noqa: S108 - inside the container
+        cap_drop=["ALL"],
+        cap_add=["SETUID", "SETGID", "KILL"] if supervised else [],
+        security_opt=["no-new-privileges", f"seccomp={spec.seccomp}"],
+        pids_limit=limits.pids,
+        mem_limit=limits.memory,
+        memswap_limit=limits.memory,
+        nano_cpus=int(limits.cpus * 1e9),
+        shm_size=limits.shm,
+        ipc_mode="private",
+        oom_score_adj=900,
+        ulimits=[
+            Ulimit(name="nofile", soft=limits.nofile, hard=limits.nofile),
+            Ulimit(name="core", soft=0, hard=0),
+        ],
+        cgroup_parent=group.parent,
+        log_config=docker.types.LogConfig(type="none"),
+        restart_policy={"Name": "no"},
+        mounts=mounts,
+        device_requests=gpus,
+    )
+    environment = {
+        "HOME": "/tmp",  # noqa: S108 - inside the container
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": str(spec.threads),
+        "PYTHONHASHSEED": "0",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+    return {
+        "image": spec.image,
+        "command": ["python3", "-P", "-s", "-B", "-m", "sandbox_image", spec.mode, "--life", str(spec.life)],
+        "user": "0:0" if supervised else "65532:65532",
+        "environment": environment,
+        "hostname": "sandbox",
+        "working_dir": "/",
+        "stdin_open": True,
+        "host_config": host,
+        "name": f"nn-sandbox-{group.name}",
+        "labels": {
+            f"{LABEL}.owner": spec.owner,
+            f"{LABEL}.pid": str(os.getpid()),
+            f"{LABEL}.expires": str(expires),
+            f"{LABEL}.mode": spec.mode,
+        },
+    }
+
+
+def _demultiplex(raw: bytearray) -> list[tuple[int, bytes]]:
+    """Cut the whole pieces off the front of the engine's stream: (1 for stdout, 2 for stderr; bytes)."""
+    pieces = []
+    start = 0
+    while len(raw) - start >= STREAM_HEADER.size:
+        stream, length = STREAM_HEADER.unpack_from(raw, start)
+        end = start + STREAM_HEADER.size + length
+        if len(raw) < end:
+            break
+        pieces.append((stream, bytes(raw[start + STREAM_HEADER.size : end])))
+        start = end
+    del raw[:start]
+    return pieces

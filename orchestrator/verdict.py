@@ -1,0 +1,167 @@
+"""The only way to a verdict: pure, and facts that the host saw outrank whatever the container claimed."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.records import Candidate, Claimed, Digest, Execution, Failed, Measured, Passed, Reply, Verdict, digest
+
+CAUSE_LIMIT = 300
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What only the host knows: the N validation labels, and the order in which their images were sent.
+
+    `order[i]` is the index of the image that was sent as number i.
+    """
+
+    labels: npt.NDArray[np.integer]
+    order: npt.NDArray[np.integer]
+    classes: int
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a verdict is stored under, and the parameter budget where one is enforced."""
+
+    protocol: Digest
+    environment: Digest
+    parameter_budget: int | None = None
+
+
+def judge(
+    candidate: Candidate, execution: Execution | None, reply: Reply, answers: Answers, terms: Terms
+) -> tuple[Verdict, bytes | None]:
+    """Return the verdict, and the predictions in the labels' own order where the candidate passed.
+
+    `execution` is None exactly where nothing of the candidate was executed.
+    """
+    outcome = score(candidate, execution, reply, answers, terms)
+    passed = isinstance(outcome, Passed)
+    predictions = _restored(reply, answers) if passed else None
+    verdict = Verdict(
+        candidate_id=candidate.candidate_id,
+        state="passed" if isinstance(outcome, Passed) else outcome.state,
+        stage="predict" if isinstance(outcome, Passed) else outcome.stage,
+        cause=None if isinstance(outcome, Passed) else outcome.cause,
+        accuracy=outcome.accuracy if isinstance(outcome, Passed) else None,
+        predictions=digest(predictions) if predictions is not None else None,
+        protocol=terms.protocol,
+        environment=terms.environment,
+        claimed=_claimed(reply),
+        measured=_measured(execution),
+    )
+    return verdict, predictions
+
+
+def score(
+    candidate: Candidate, execution: Execution | None, reply: Reply, answers: Answers, terms: Terms
+) -> Passed | Failed:
+    """Grade one candidate: an accuracy for N predictions in range, or the state, stage and cause of its failure."""
+    if candidate.refusal is not None:
+        refusal = candidate.refusal
+        return Failed(state=refusal.state, stage=refusal.stage, cause=plain(refusal.cause))
+    if execution is None:
+        raise ValueError(f"{candidate.candidate_id}: a candidate that was not refused needs an execution to be judged")
+    failure = _ended_badly(execution, reply) or _failed_by_itself(execution, reply)
+    if failure is not None:
+        return failure
+    if terms.parameter_budget is not None and (reply.parameters is None or reply.parameters > terms.parameter_budget):
+        cause = f"{reply.parameters} parameters, more than the budget of {terms.parameter_budget}"
+        return Failed(state="over_budget", stage="forward", cause=cause)
+    return _graded(reply, answers)
+
+
+def _ended_badly(execution: Execution, reply: Reply) -> Failed | None:
+    stage = execution.stage
+    death = reply.death
+    if execution.ended_by == "deadline":
+        return Failed(state="timeout", stage=stage, cause=plain(execution.cause or f"{stage} took too long"))
+    if execution.oom_killed:
+        return Failed(state="out_of_memory", stage=stage, cause="the memory limit was reached")
+    if execution.ended_by == "flood" or (death is not None and death.flood):
+        return Failed(state="killed", stage=stage, cause="too much output")
+    if execution.ended_by == "wire" or (death is not None and death.broken is not None):
+        cause = execution.cause or (death.broken if death else None) or ""
+        return Failed(state="killed", stage=stage, cause=plain(f"broken wire: {cause}"))
+    if execution.ended_by == "death":
+        return _died(execution, reply)
+    return None
+
+
+def _died(execution: Execution, reply: Reply) -> Failed:
+    death = reply.death
+    stage = execution.stage
+    if death is None:
+        cause = execution.cause or f"the container ended with exit code {execution.exit_code}"
+        return Failed(state="killed", stage=stage, cause=plain(cause))
+    if death.signal is not None:
+        return Failed(state="killed", stage=stage, cause=_signal_name(death.signal))
+    return Failed(state="failed", stage=stage, cause=f"the process ended with exit code {death.exit_code}")
+
+
+def _failed_by_itself(execution: Execution, reply: Reply) -> Failed | None:
+    failure = reply.failure
+    if failure is None:
+        return None
+    cause = plain(f"{failure.kind}: {failure.text}")
+    if failure.gpu_memory:
+        return Failed(state="gpu_out_of_memory", stage=execution.stage, cause=cause)
+    if failure.memory:
+        return Failed(state="out_of_memory", stage=execution.stage, cause=cause)
+    return Failed(state="failed", stage=execution.stage, cause=cause)
+
+
+def _graded(reply: Reply, answers: Answers) -> Passed | Failed:
+    expected = 2 * len(answers.labels)
+    found = -1 if reply.predictions is None else len(reply.predictions)
+    if found != expected:
+        return Failed(state="failed", stage="predict", cause=f"{max(found, 0)} bytes of predictions, not {expected}")
+    restored = np.frombuffer(_restored(reply, answers) or b"", dtype="<u2")
+    if restored.size and int(restored.max()) >= answers.classes:
+        return Failed(state="failed", stage="predict", cause=f"class {int(restored.max())} of {answers.classes}")
+    return Passed(accuracy=float(np.mean(restored == answers.labels)))
+
+
+def _restored(reply: Reply, answers: Answers) -> bytes | None:
+    if reply.predictions is None:
+        return None
+    sent = np.frombuffer(reply.predictions, dtype="<u2")
+    restored = np.empty_like(sent)
+    restored[answers.order] = sent
+    return restored.tobytes()
+
+
+def _claimed(reply: Reply) -> Claimed:
+    return Claimed(
+        failure=reply.failure,
+        parameters=reply.parameters,
+        batches=reply.batches,
+        samples=reply.samples,
+        passes=reply.passes,
+    )
+
+
+def _measured(execution: Execution | None) -> Measured:
+    if execution is None:
+        return Measured()
+    return Measured(**execution.model_dump(include=set(Measured.model_fields)))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"signal {number} ({signal.Signals(number).name})"
+    except ValueError:
+        return f"signal {number}"
+
+
+def plain(text: str) -> str:
+    """Return `text` on one line of printable characters, at most 300: safe to show, and to put into a ledger."""
+    line = " ".join(text.split())
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in line)
+    return shown if len(shown) <= CAUSE_LIMIT else shown[: CAUSE_LIMIT - 1] + "…"

@@ -1,0 +1,76 @@
+"""The one pass over the training split that a candidate is given, and the normalisation that validation shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+PADDING = 4
+
+
+class Normaliser:
+    """Turns N x 3 x R x R uint8 images into float32 with the training split's mean and deviation per channel."""
+
+    def __init__(self, *, mean: list[float], std: list[float], device: torch.device) -> None:
+        self._mean = torch.tensor(mean, device=device).view(1, -1, 1, 1) * 255.0
+        self._scale = 1.0 / (torch.tensor(std, device=device).view(1, -1, 1, 1) * 255.0)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the normalised copy of `images` on their own device."""
+        return (images.float() - self._mean) * self._scale
+
+
+class Feeder:
+    """An iterable of `(inputs, labels)` with a length, which hands out each batch once and counts what it gave.
+
+    A second pass is empty: every iterator over the feeder continues where the last one stopped.
+    """
+
+    def __init__(self, *, folder: Path, job: dict[str, Any], device: torch.device) -> None:
+        self._images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        self._labels = np.load(folder / "labels.npy", allow_pickle=False).astype(np.int64)
+        self._device = device
+        self._augment = job["augmentation"] == "crop_flip"
+        self._random = torch.Generator().manual_seed(int(job["seed"]))
+        self._normalise = Normaliser(mean=job["mean"], std=job["std"], device=device)
+        order = torch.randperm(len(self._labels), generator=self._random).numpy()
+        size = int(job["batch"])
+        self._batches = [order[start : start + size] for start in range(0, len(order), size)]
+        self.batch_size = size
+        self.passes = 0
+        self.batches = 0
+        self.samples = 0
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        self.passes += 1
+        while self.batches < len(self._batches):
+            chosen = self._batches[self.batches]
+            self.batches += 1
+            self.samples += len(chosen)
+            yield self._batch(chosen)
+
+    def _batch(self, chosen: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        images = torch.from_numpy(self._images[chosen]).to(self._device)
+        if self._augment:
+            images = crop_and_flip(images, self._random)
+        labels = torch.from_numpy(self._labels[chosen]).to(self._device)
+        return self._normalise(images), labels
+
+
+def crop_and_flip(images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """Pad each of B x C x R x R uint8 images with 4 black pixels, crop it back at a random place, mirror half of them."""
+    count, _, height, width = images.shape
+    device = images.device
+    top, left = (torch.randint(0, 2 * PADDING + 1, (count,), generator=random).to(device) for _ in range(2))
+    mirrored = (torch.rand(count, generator=random) < 0.5).to(device)
+    padded = torch.nn.functional.pad(images, (PADDING,) * 4)
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    cropped = windows[torch.arange(count, device=device), :, top, left]
+    return torch.where(mirrored.view(-1, 1, 1, 1), cropped.flip(3), cropped)

@@ -1,0 +1,46 @@
+"""Process 1 of a parser container: it reads programs one after the other and says what stands in them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from sandbox_image import wire
+from sandbox_image.parser import inspect
+from sandbox_image.supervisor import HOST_IN, arm_watchdog, send
+
+
+def serve(*, life: float) -> None:
+    """Answer every job-and-source pair from the host until it closes the connection or `life` seconds have passed.
+
+    The answer is the program to run, its shingles and its stripped form, each a frame of its own, then the findings.
+    """
+    arm_watchdog(life)
+    send(wire.encode_json(wire.READY, {"python": sys.version.split()[0]}))
+    decoder = wire.Decoder(wire.TO_CONTAINER)
+    frames: list[wire.Frame] = []
+    while data := os.read(HOST_IN, 1 << 16):
+        frames += decoder.feed(data)
+        while len(frames) >= 2:
+            job, source = frames.pop(0).json(), frames.pop(0).payload
+            _answer(job, source)
+
+
+def _answer(job: dict[str, Any], source: bytes) -> None:
+    found = inspect(source, complete=job["complete"], strip=job["strip"], compact=job["compact"], shingle=job["shingle"])
+    send(wire.encode(wire.PROGRAM, found.program))
+    send(wire.encode(wire.SHINGLES, found.shingles))
+    if found.stripped is not None:
+        send(wire.encode(wire.STRIPPED, found.stripped))
+    findings = {
+        "state": found.state,
+        "stage": found.stage,
+        "cause": found.cause,
+        "completed": list(found.completed),
+        "imports": list(found.imports),
+        "hyperparameters": list(found.hyperparameters),
+        "hyperparameters_known": found.hyperparameters_known,
+        "tokens": found.tokens,
+    }
+    send(wire.encode_json(wire.PARSED, findings))

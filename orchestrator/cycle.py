@@ -1,0 +1,199 @@
+"""The closed loop: fine-tune, generate, evaluate, novelty, admit, append, summarise, again (paper, Figure 1)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator import budget, stats
+from orchestrator.admission import Admission
+from orchestrator.config import StopConfig
+from orchestrator.errors import LedgerError
+from orchestrator.novelty import Index
+from orchestrator.progress import Note, Observer, StageBegins, unobserved
+from orchestrator.records import Adapter, CycleSummary, Entry, Message, derived_seed
+from orchestrator.run import CycleFolder, RunFolder
+from orchestrator.sampling import Sampling
+from orchestrator.seams import Evaluator, Generator, Trainer
+from orchestrator.store import Store
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the loop works with: the real thing, or the fakes.
+
+    `generator` and `evaluator` are entered only when there is something to do. `seeds` builds the seed corpus, with
+    every source and shingle set in the store. `pair` makes the chat pair of an admitted program. `chance` and
+    `majority` are the accuracies of guessing and of always answering the most frequent class.
+    """
+
+    generator: Callable[[], AbstractContextManager[Generator]]
+    evaluator: Callable[[], AbstractContextManager[Evaluator]]
+    trainer: Trainer
+    seeds: Callable[[Store], Iterable[Entry]]
+    prompt: Sequence[Message]
+    pair: Callable[[str], tuple[Message, ...]]
+    chance: float
+    majority: float
+
+
+class Loop:
+    """Runs the cycles of one run, or the rest of them: what is whole on disk is not computed again."""
+
+    def __init__(self, run: RunFolder, parts: Parts, *, observe: Observer = unobserved) -> None:
+        self._run = run
+        self._config = run.config
+        self._parts = parts
+        self._observe = observe
+
+    def run(self) -> list[CycleSummary]:
+        """Return the summaries of all cycles up to the configured number, or to where the criterion stops."""
+        self._seed()
+        summaries: list[CycleSummary] = []
+        for number in range(1, self._config.cycles + 1):
+            summaries.append(self._cycle(self._run.cycle(number)))
+            if should_stop(summaries, self._config.stop):
+                self._observe(Note(f"stopping after cycle {number}: accuracy and share above threshold are stable"))
+                break
+        return summaries
+
+    def _cycle(self, folder: CycleFolder) -> CycleSummary:
+        if not folder.summary.whole:
+            corpus = self._run.corpus_before(folder.number)
+            adapter = self._finetune(folder, corpus)
+            self._sample(folder, corpus, adapter)
+            self._append(folder)
+            self._summarise(folder, corpus)
+        return _only(folder.summary.read(), folder.summary.path)
+
+    def _seed(self) -> None:
+        ledger = self._run.corpus
+        if not ledger.whole:
+            self._observe(StageBegins(cycle=0, name="corpus"))
+            ledger.keep(0, why="the seed corpus was torn; it is built again as a whole")
+            ledger.extend(tuple(self._parts.seeds(self._run.store)))
+            ledger.finish()
+
+    def _finetune(self, folder: CycleFolder, corpus: Sequence[Entry]) -> Path | None:
+        """Return the adapter that this cycle samples from; train it unless it is whole or the config reuses one."""
+        llm = self._config.llm
+        if not llm.finetune:
+            return None
+        if not llm.iterate and folder.number > 1:
+            return self._run.cycle(1).weights
+        if not folder.adapter.whole:
+            self._observe(StageBegins(cycle=folder.number, name="finetune"))
+            folder.path.mkdir(exist_ok=True)
+            earlier = self._run.cycle(folder.number - 1).weights if llm.continue_adapter and folder.number > 1 else None
+            if not folder.adapter.read():
+                folder.adapter.append(self._train(folder, corpus, earlier))
+            folder.adapter.finish()
+        return folder.weights
+
+    def _train(self, folder: CycleFolder, corpus: Sequence[Entry], earlier: Path | None) -> Adapter:
+        partial = folder.path / "adapter.part"
+        for stale in (partial, folder.weights):
+            shutil.rmtree(stale, ignore_errors=True)
+        seed = derived_seed(self._config.seed, "finetune", folder.number)
+        adapter = self._parts.trainer.train(entries=corpus, adapter=earlier, output=partial, seed=seed)
+        partial.replace(folder.weights)
+        return adapter.model_copy(update={"path": folder.weights.name})
+
+    def _sample(self, folder: CycleFolder, corpus: Sequence[Entry], adapter: Path | None) -> None:
+        config = self._config
+        known, sources = Index(config.novelty), set()
+        for entry in corpus:
+            if entry.source not in sources:  # one program stands in several chat pairs
+                sources.add(entry.source)
+                known.add(entry.entry_id, self._run.store.get(entry.shingles))
+        target = config.budget.admitted if budget.dynamic(config.budget, folder.number) else None
+        admission = Admission(
+            novelty=config.novelty,
+            admission=config.admission,
+            known=known,
+            fresh=Index(config.novelty),
+            target=target,
+        )
+        Sampling(
+            folder=folder,
+            config=config,
+            store=self._run.store,
+            admission=admission,
+            generator=self._parts.generator,
+            evaluator=self._parts.evaluator,
+            messages=self._parts.prompt,
+            observe=self._observe,
+        ).run(adapter=adapter)
+
+    def _append(self, folder: CycleFolder) -> None:
+        """Add one chat pair under the run's own prompt for each admitted candidate, in candidate order."""
+        if folder.entries.whole:
+            return
+        self._observe(StageBegins(cycle=folder.number, name="append"))
+        candidates = {candidate.candidate_id: candidate for candidate in folder.candidates.read()}
+        admitted = [record for record in folder.novelty.read() if record.decision == "admitted"]
+        for record in admitted[len(folder.entries.read()) :]:
+            candidate = candidates[record.candidate_id]
+            if candidate.source is None or candidate.program is None:
+                raise LedgerError(f"{folder.candidates.path}: {record.candidate_id} was admitted without a program")
+            folder.entries.append(
+                Entry(
+                    entry_id=record.candidate_id,
+                    origin=f"cycle:{folder.number}",
+                    task=self._config.prompt.task,
+                    source=candidate.source,
+                    shingles=candidate.program.shingles,
+                    accuracy=record.accuracy,
+                    protocol=self._config.protocol.hash(),
+                    messages=self._parts.pair(self._run.store.get(candidate.source).decode()),
+                )
+            )
+        folder.entries.finish()
+
+    def _summarise(self, folder: CycleFolder, corpus: Sequence[Entry]) -> None:
+        self._observe(StageBegins(cycle=folder.number, name="summarise"))
+        admission = self._config.admission
+        before = len(corpus) if self._config.llm.iterate else len(self._run.corpus.read())
+        after = before + len(folder.entries.read()) if self._config.llm.iterate else before
+        summary = stats.summarise(
+            cycle=folder.number,
+            completions=folder.completions.read(),
+            verdicts=folder.verdicts.read(),
+            novelty=folder.novelty.read(),
+            adapter=next(iter(folder.adapter.read()), None),
+            threshold=admission.reported_threshold if admission.threshold is None else admission.threshold,
+            corpus=(before, after),
+            guessing=(self._parts.chance, self._parts.majority),
+            protocol=self._config.protocol.hash(),
+        )
+        if not folder.summary.read():
+            folder.summary.append(summary)
+        folder.summary.finish()
+        self._observe(summary)
+
+
+def should_stop(summaries: Sequence[CycleSummary], stop: StopConfig) -> bool:
+    """Whether the criterion of Appendix D holds at the end of `summaries`.
+
+    Over the last `stop.cycles` cycles the mean accuracy improved by less than `stop.improvement`, and every share
+    above threshold lies inside the Wilson interval of the first of them. A cycle without a mean decides nothing.
+    """
+    if not stop.enabled or len(summaries) <= stop.cycles:
+        return False
+    recent = summaries[-stop.cycles - 1 :]
+    means = [summary.accuracy_mean for summary in recent if summary.accuracy_mean is not None]
+    shares = [summary.above_rate for summary in recent if summary.above_rate is not None]
+    interval = recent[0].above_interval
+    if len(means) < len(recent) or len(shares) < len(recent) or interval is None:
+        return False
+    stable = all(interval.low <= share <= interval.high for share in shares)
+    return stable and max(means[1:]) - means[0] < stop.improvement
+
+
+def _only(summaries: Sequence[CycleSummary], path: Path) -> CycleSummary:
+    if len(summaries) != 1:
+        raise LedgerError(f"{path}: holds {len(summaries)} summaries instead of one")
+    return summaries[0]

@@ -1,0 +1,207 @@
+"""Append-only JSON Lines files of records, whole once their end marker stands, and the lock on a run's folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import ValidationError
+
+from orchestrator.errors import InfrastructureError, LedgerError
+from orchestrator.records import SCHEMA, End, Line, canonical
+
+R = TypeVar("R", bound=Line)
+Report = Callable[[str], None]
+
+
+def silent(message: str) -> None:
+    """Take a message and show it to nobody."""
+
+
+class Ledger(Generic[R]):
+    """One ledger file: records of one type, one a line, then an `End` line when it is whole.
+
+    A line without its newline at the end of the file was torn by a kill: it is dropped and `report` is told. Any
+    other damage raises LedgerError with file and line. One process writes a ledger at a time (see `run_lock`); a
+    reader of a ledger that is still being written sees its whole lines.
+    """
+
+    def __init__(self, path: Path, record: type[R], *, report: Report = silent) -> None:
+        self.path = path
+        self._record = record
+        self._report = report
+        self._records: list[R] | None = None
+        self._ends: list[int] = []
+        self._whole = False
+        self._size = 0
+
+    def read(self) -> Sequence[R]:
+        """Return every record in order.
+
+        Raises:
+            LedgerError: a line that is not such a record, a wrong end marker, or anything after it.
+        """
+        return tuple(self._load())
+
+    @property
+    def whole(self) -> bool:
+        """Whether the end marker stands: the ledger is then never computed or written again."""
+        self._load()
+        return self._whole
+
+    def append(self, record: R) -> None:
+        """Write one record; it is on the disk when this returns."""
+        self.extend((record,))
+
+    def extend(self, records: Sequence[R]) -> None:
+        """Write `records` in one go; they are on the disk when this returns."""
+        self._ends += self._write(records)
+        self._load().extend(records)
+
+    def finish(self) -> None:
+        """Write the end marker: the ledger is whole."""
+        self._write((End(records=len(self._load())),))
+        self._whole = True
+
+    def keep(self, count: int, *, why: str) -> None:
+        """Drop all but the first `count` records of a ledger that is not whole, and report `why`.
+
+        For a group of records that only counts together (a chunk of completions) and was torn by a kill.
+        """
+        records = self._load()
+        if count >= len(records):
+            return
+        if self._whole:
+            raise LedgerError(f"{self.path}: is whole; none of its records may be dropped")
+        self._report(f"{self.path}: dropped the last {len(records) - count} records: {why}")
+        self._size = self._ends[count - 1] if count else 0
+        del records[count:], self._ends[count:]
+        self._write(())
+
+    def _load(self) -> list[R]:
+        if self._records is None:
+            self._records = self._parse(_read(self.path))
+        return self._records
+
+    def _parse(self, content: bytes) -> list[R]:
+        self._size = content.rfind(b"\n") + 1
+        if self._size < len(content):
+            lost = len(content) - self._size
+            self._report(f"{self.path}: dropped a torn last line of {lost} bytes; it will be computed again")
+        records: list[R] = []
+        end = 0
+        for number, line in enumerate(content[: self._size].split(b"\n")[:-1], start=1):
+            end += len(line) + 1
+            where = f"{self.path}, line {number}"
+            if self._whole:
+                raise LedgerError(f"{where}: stands after the end marker")
+            if _kind(line, where) == "end":
+                self._whole = _end(line, where).records == len(records)
+                if not self._whole:
+                    raise LedgerError(f"{where}: the end marker counts other than the {len(records)} records before it")
+                continue
+            try:
+                records.append(self._record.model_validate_json(line))
+            except ValidationError as error:
+                raise LedgerError(f"{where}: not a {self._record.__name__}: {_first(error)}") from error
+            self._ends.append(end)
+        return records
+
+    def _write(self, records: Sequence[Line]) -> list[int]:
+        """Write `records` after what is there and return the file offset at which each ends."""
+        self._load()
+        if self._whole:
+            raise LedgerError(f"{self.path}: is whole and never written again")
+        lines = [_encode(record) for record in records]
+        try:
+            new = not self.path.exists()
+            with self.path.open("ab") as file:
+                if file.tell() != self._size:
+                    file.truncate(self._size)
+                file.write(b"".join(lines))
+                file.flush()
+                os.fsync(file.fileno())
+            if new:
+                sync_folder(self.path.parent)
+        except OSError as error:
+            raise InfrastructureError(f"{self.path}: cannot be written: {error}; free space and resume") from error
+        ends = list(accumulate((len(line) for line in lines), initial=self._size))
+        self._size = ends[-1]
+        return ends[1:]
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Hold the one lock on a run's folder.
+
+    Raises:
+        InfrastructureError: another process holds it; the message names its pid and host.
+    """
+    path = folder / "lock"
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise InfrastructureError(f"{folder}: {holder} is working on this run; wait for it or stop it") from error
+        file.truncate(0)
+        file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise InfrastructureError(f"{path}: cannot be read: {error}") from error
+
+
+def _encode(record: Line) -> bytes:
+    return canonical(record.model_dump(mode="json")) + b"\n"
+
+
+def _kind(line: bytes, where: str) -> str:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise LedgerError(f"{where}: not JSON: {error}") from error
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+        raise LedgerError(f"{where}: not a record: it has no kind")
+    if value.get("schema_version") != SCHEMA:
+        raise LedgerError(f"{where}: schema version {value.get('schema_version')}; this program reads {SCHEMA}")
+    return str(value["kind"])
+
+
+def _end(line: bytes, where: str) -> End:
+    try:
+        return End.model_validate_json(line)
+    except ValidationError as error:
+        raise LedgerError(f"{where}: a damaged end marker: {_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    issue = error.errors()[0]
+    return f"{'.'.join(str(part) for part in issue['loc']) or 'line'}: {issue['msg']}"

@@ -1,0 +1,35 @@
+"""What the loop tells whoever watches it: the records themselves as they appear, and a few words about the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from orchestrator.records import Completion, CycleSummary, Evaluation, FinetuneStep, Novelty
+
+StageName = Literal["corpus", "finetune", "sample", "append", "summarise"]
+
+
+@dataclass(frozen=True)
+class StageBegins:
+    """A stage of a cycle begins; `total` is how many candidates it is about, where that is known."""
+
+    cycle: int
+    name: StageName
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class Note:
+    """One sentence for the person who watches."""
+
+    text: str
+
+
+Event: TypeAlias = StageBegins | Note | Completion | Evaluation | Novelty | FinetuneStep | CycleSummary
+Observer: TypeAlias = Callable[[Event], None]
+
+
+def unobserved(event: Event) -> None:
+    """Take an event and show it to nobody."""

@@ -1,0 +1,146 @@
+"""The numbers of a cycle, with the 95 % intervals of the paper's Appendix K and the n behind each."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import fmean, median, stdev
+
+from orchestrator.errors import LedgerError
+from orchestrator.records import Adapter, Completion, CycleSummary, Interval, Novelty, Verdict
+
+CONFIDENCE = 0.95
+
+
+def wilson(successes: int, n: int) -> Interval | None:
+    """Return Wilson's score interval of a proportion; None where nothing was observed."""
+    if n == 0:
+        return None
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Interval(low=float(interval.low), high=float(interval.high), n=n)
+
+
+def t_interval(values: Sequence[float]) -> Interval | None:
+    """Return Student's t interval of a mean; None for fewer than two values, which have no spread."""
+    n = len(values)
+    if n < 2:
+        return None
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * stdev(values) / math.sqrt(n)
+    mean = fmean(values)
+    return Interval(low=mean - half, high=mean + half, n=n)
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Return the arithmetic mean; None of nothing."""
+    return fmean(values) if values else None
+
+
+def middle(values: Sequence[float]) -> float | None:
+    """Return the median; None of nothing."""
+    return float(median(values)) if values else None
+
+
+def best(values: Sequence[float]) -> float | None:
+    """Return the largest value; None of nothing."""
+    return max(values) if values else None
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """Return the sample standard deviation (n - 1); None for fewer than two values."""
+    return stdev(values) if len(values) > 1 else None
+
+
+def rate(part: int, whole: int) -> float | None:
+    """Return `part` of `whole` as a fraction; None of nothing."""
+    return part / whole if whole else None
+
+
+def accuracies(verdicts: Iterable[Verdict]) -> list[float]:
+    """Return the first-epoch accuracy of every valid candidate, in order."""
+    return [verdict.accuracy for verdict in verdicts if verdict.accuracy is not None]
+
+
+def terminal_states(*, generated: int, verdicts: Sequence[Verdict], novelty: Sequence[Novelty]) -> dict[str, int]:
+    """Return how many completions ended in each terminal state; a valid one ends in what was decided about it.
+
+    Raises:
+        LedgerError: a completion without exactly one end; the counts would not add up.
+    """
+    decisions = {record.candidate_id: record.decision for record in novelty}
+    passed = [verdict.candidate_id for verdict in verdicts if verdict.state == "passed"]
+    if len(decisions) != len(novelty) or set(decisions) != set(passed) or len(set(passed)) != len(passed):
+        raise LedgerError(f"{len(passed)} valid candidates but {len(novelty)} decisions: the ledgers disagree")
+    states = Counter(
+        decisions[verdict.candidate_id] if verdict.state == "passed" else verdict.state for verdict in verdicts
+    )
+    if states.total() != generated:
+        raise LedgerError(f"{generated} completions but {states.total()} terminal states: the ledgers disagree")
+    return dict(sorted(states.items()))
+
+
+def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds it
+    *,
+    cycle: int,
+    completions: Sequence[Completion],
+    verdicts: Sequence[Verdict],
+    novelty: Sequence[Novelty],
+    adapter: Adapter | None,
+    threshold: float | None,
+    corpus: tuple[int, int],
+    guessing: tuple[float, float],
+    protocol: str,
+) -> CycleSummary:
+    """Return the numbers of one cycle (paper, Section 3 and Appendix K); quarantined candidates are in no rate.
+
+    `corpus` is the number of entries before and after the cycle, `guessing` the accuracy of chance and of the
+    majority class.
+
+    Raises:
+        LedgerError: the counts do not add up to the number of completions.
+    """
+    states = terminal_states(generated=len(completions), verdicts=verdicts, novelty=novelty)
+    scores = accuracies(verdicts)
+    tried = len(completions) - states.get("quarantined", 0)
+    above = 0 if threshold is None else sum(score > threshold for score in scores)
+    graded = threshold is not None
+    return CycleSummary(
+        cycle=cycle,
+        generated=len(completions),
+        states=states,
+        valid=len(scores),
+        valid_rate=rate(len(scores), tried),
+        valid_interval=wilson(len(scores), tried),
+        accuracy_mean=mean(scores),
+        accuracy_median=middle(scores),
+        accuracy_best=best(scores),
+        accuracy_std=deviation(scores),
+        accuracy_interval=t_interval(scores),
+        above_threshold=above,
+        above_rate=rate(above, len(scores)) if graded else None,
+        above_interval=wilson(above, len(scores)) if graded else None,
+        admitted=states.get("admitted", 0),
+        rejected_duplicates=states.get("duplicate", 0),
+        corpus_before=corpus[0],
+        corpus_after=corpus[1],
+        chance=guessing[0],
+        majority=guessing[1],
+        threshold=threshold,
+        protocol=protocol,
+        measured=_seconds(completions, verdicts, adapter),
+    )
+
+
+def _seconds(
+    completions: Sequence[Completion], verdicts: Sequence[Verdict], adapter: Adapter | None
+) -> dict[str, float]:
+    """Return the seconds of work by kind, summed over what ran side by side."""
+    seconds = {
+        "generate": sum(completion.measured.seconds for completion in completions),
+        "evaluate": sum(sum(verdict.measured.seconds.values()) for verdict in verdicts),
+    }
+    return seconds if adapter is None else {"finetune": adapter.measured.seconds} | seconds

@@ -1,0 +1,141 @@
+"""What a person sees of a run: a live funnel on a terminal, plain lines elsewhere, and the table of its cycles."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.config import Config
+from orchestrator.funnel import Funnel, duration
+from orchestrator.progress import Event, Note, StageBegins
+from orchestrator.records import CycleSummary, Interval
+
+PLAIN_SECONDS = 15.0
+
+
+class View:
+    """Shows events as they come; a context manager whose `observe` is the loop's observer, from any thread."""
+
+    def __init__(self, console: Console, config: Config) -> None:
+        self._console = console
+        threshold = config.admission.threshold or config.admission.reported_threshold
+        self._funnel = Funnel(threshold=threshold, tau=config.novelty.tau, cycles=config.cycles)
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._live = (
+            Live(console=console, get_renderable=self._panel, refresh_per_second=2) if console.is_terminal else None
+        )
+        self._ticker = threading.Thread(target=self._tick, name="view", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        if self._live is not None:
+            self._live.start()
+        else:
+            self._ticker.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Show the last state and let go of the terminal."""
+        self._done.set()
+        if self._live is not None:
+            self._live.stop()
+        else:
+            self._ticker.join()
+
+    def observe(self, event: Event) -> None:
+        """Take one event."""
+        with self._lock:
+            self._funnel.take(event, now=time.monotonic())
+        if isinstance(event, Note):
+            self.say(event.text)
+        elif isinstance(event, StageBegins) and self._live is None:
+            self.say(self._line())
+
+    def say(self, text: str) -> None:
+        """Print one line of prose, above the live view where there is one."""
+        self._console.print(Text(text), soft_wrap=True)
+
+    def _tick(self) -> None:
+        while not self._done.wait(PLAIN_SECONDS):
+            self.say(self._line())
+
+    def _line(self) -> str:
+        with self._lock:
+            funnel = self._funnel
+            parts = [f"{name} {text}" for name, text in funnel.pairs()]
+            left = duration(funnel.left(now=time.monotonic()))
+            return f"cycle {funnel.cycle} of {funnel.cycles}, {funnel.stage}: {', '.join(parts)}, left {left}"
+
+    def _panel(self) -> Panel:
+        with self._lock:
+            funnel, now = self._funnel, time.monotonic()
+            table = Table.grid(padding=(0, 2))
+            for name, text in funnel.pairs():
+                table.add_row(Text(name, style="dim"), Text(text, style="bold"))
+            table.add_row(Text("this stage", style="dim"), Text(duration(now - funnel.since) if funnel.since else "-"))
+            table.add_row(Text("about left", style="dim"), Text(duration(funnel.left(now=now))))
+            return Panel(table, title=f"cycle {funnel.cycle} of {funnel.cycles}: {funnel.stage}", expand=False)
+
+
+def cycles_table(summaries: Sequence[CycleSummary]) -> Table:
+    """Return the cycles side by side: rates and means with their 95 % intervals and n, beside chance."""
+    table = Table(title="cycles (95 % intervals)")
+    for name in ("cycle", "generated", "valid", "mean accuracy", "median", "best", "above threshold"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("admitted", "duplicates", "corpus"):
+        table.add_column(name, justify="right")
+    for summary in summaries:
+        table.add_row(
+            str(summary.cycle),
+            str(summary.generated),
+            f"{summary.valid}: {_with_interval(summary.valid_rate, summary.valid_interval)}",
+            _with_interval(summary.accuracy_mean, summary.accuracy_interval),
+            _percent(summary.accuracy_median),
+            _percent(summary.accuracy_best),
+            f"{summary.above_threshold}: {_with_interval(summary.above_rate, summary.above_interval)}",
+            str(summary.admitted),
+            str(summary.rejected_duplicates),
+            f"{summary.corpus_before} -> {summary.corpus_after}",
+        )
+    if summaries:
+        table.caption = _caption(summaries[-1])
+    return table
+
+
+def states_table(summary: CycleSummary) -> Table:
+    """Return how every completion of one cycle ended; the counts add up to the number generated."""
+    table = Table(title=f"cycle {summary.cycle}: how {summary.generated} completions ended")
+    table.add_column("terminal state")
+    table.add_column("count", justify="right")
+    for state, count in sorted(summary.states.items(), key=lambda item: -item[1]):
+        table.add_row(state, str(count))
+    return table
+
+
+def _caption(summary: CycleSummary) -> str:
+    threshold = "none" if summary.threshold is None else f"{summary.threshold:.0%}"
+    return f"chance {summary.chance:.1%}, majority class {summary.majority:.1%}, threshold {threshold}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _with_interval(value: float | None, interval: Interval | None) -> str:
+    if value is None:
+        return "-"
+    if interval is None:
+        return f"{value:.1%}"
+    return f"{value:.1%} [{100 * interval.low:.1f}, {100 * interval.high:.1f}] n={interval.n}"

@@ -44,7 +44,7 @@ def program(*, outcome: str, body: int, words: int = 60) -> str:
 
     Programs with the same `body` are near-duplicates of each other; with different ones they share nothing.
     """
-    source = random.Random(body)
+    source = random.Random(f"body {body}")
     lines = [f"layer_{index} = {source.randrange(10**9)}" for index in range(words)]
     return "\n".join(["import torch", f"outcome = '{outcome}'", *lines, ""])
 
@@ -146,7 +146,7 @@ class FakeEvaluator:
             predictions=self._store.put(struct.pack("<4H", 0, 1, 2, 3)),
             protocol=self._protocol,
             environment=ENVIRONMENT,
-            claimed=Claimed(stage="predict", parameters=1000, batches=4, samples=256),
+            claimed=Claimed(parameters=1000, batches=4, samples=256),
             measured=Measured(seconds={"train": 2.0, "predict": 1.0}, container_id="fake"),
         )
         return Evaluation(candidate=candidate, verdict=verdict)

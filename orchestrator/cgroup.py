@@ -71,8 +71,8 @@ class ControlGroup:
 
     def remove(self) -> None:
         """Remove the empty group from every hierarchy; one that the engine or systemd removed already is fine."""
-        folders = [self._folder("")] if _unified() else [self._folder(path.name) for path in ROOT.iterdir() if path.is_dir()]
-        for folder in folders:
+        controllers = [""] if _unified() else [path.name for path in ROOT.iterdir() if path.is_dir()]
+        for folder in map(self._folder, controllers):
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
 

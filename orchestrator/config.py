@@ -56,6 +56,16 @@ class Deadlines(Section):
     ready: Positive = 120
     life: Positive = 1800
 
+    def needed(self) -> float:
+        """Return the seconds that all stages of one candidate may take together."""
+        return self.import_ + self.instantiate + self.forward + self.train + self.predict
+
+    @model_validator(mode="after")
+    def _stages_fit_into_life(self) -> Deadlines:
+        if self.needed() >= self.life:
+            raise ValueError(f"life is {self.life:g} s, but all stages may take {self.needed():g} s: raise life")
+        return self
+
 
 class SandboxConfig(Section):
     """How a candidate is contained; every limit is applied by the engine and read back."""
@@ -208,8 +218,8 @@ def parse(data: dict[str, Any], *, origin: str) -> Config:
     try:
         return Config.model_validate_json(canonical(data))
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in issue['loc']) or 'config'}: {issue['msg']}" for issue in error.errors()]
-        raise ConfigError(f"{origin}: " + "; ".join(lines)) from error
+        issues = ((".".join(str(part) for part in issue["loc"]) or "config", issue["msg"]) for issue in error.errors())
+        raise ConfigError(f"{origin}: " + "; ".join(f"{key}: {text}" for key, text in issues)) from error
 
 
 def _override(data: dict[str, Any], override: str) -> None:

@@ -29,7 +29,7 @@ def connect() -> docker.DockerClient:
         version = client.version()["Version"]
     except DockerException as error:
         raise InfrastructureError(
-            f"no Docker engine answers ({error}); start one, or point DOCKER_HOST at one, then run the same command again"
+            f"no Docker engine answers ({error}); start one, or point DOCKER_HOST at one, and run the command again"
         ) from error
     numbers = tuple(int(part) for part in version.split("+")[0].split("-")[0].split(".")[:3] if part.isdigit())
     if numbers < MINIMUM:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import socket
 import struct
@@ -11,13 +10,12 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cgroup import ControlGroup, Usage
 from orchestrator.engine import engine_errors
 from orchestrator.errors import InfrastructureError
-from orchestrator.records import Limits
+from orchestrator.lockdown import Spec, creation
 from sandbox_image import wire
 
 if TYPE_CHECKING:
@@ -26,23 +24,6 @@ if TYPE_CHECKING:
 STREAM_HEADER = struct.Struct(">BxxxL")
 PROSE_LIMIT = 64 * 1024
 POLL = 0.5  # seconds between looks at whether the reader should stop
-LABEL = "nn-sandbox"
-
-
-@dataclass(frozen=True)
-class Spec:
-    """Everything that one container is created from; sizes in bytes, times in seconds."""
-
-    image: str
-    mode: str
-    runtime: str
-    limits: Limits
-    life: float
-    seccomp: str
-    owner: str
-    threads: int
-    train: Path | None = None
-    gpu: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +56,7 @@ class Container:
     limits: dict[str, int | float | str] = field(default_factory=dict)
     prose: bytearray = field(default_factory=bytearray)
     _socket: socket.socket | None = None
+    _stream: Any = None
     _arrivals: queue.Queue[Arrival] = field(default_factory=queue.Queue)
     _reader: threading.Thread | None = None
     _closing: threading.Event = field(default_factory=threading.Event)
@@ -89,7 +71,7 @@ class Container:
         """
         group = ControlGroup(name=uuid.uuid4().hex[:12], driver=driver)
         with engine_errors("creating a container"):
-            made = client.api.create_container(**_creation(client, spec, group))
+            made = client.api.create_container(**creation(client, spec, group))
         container = cls(client=client, spec=spec, id=made["Id"], group=group, born=time.monotonic())
         try:
             container._attach()
@@ -136,6 +118,7 @@ class Container:
                 with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
                 self._socket.close()
+                self._stream.close()
                 self._socket = None
             if self._reader is not None:
                 self._reader.join(timeout=5)
@@ -181,6 +164,7 @@ class Container:
         with engine_errors("attaching to a container"):
             options = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             stream = self.client.api.attach_socket(self.id, params=options)
+        self._stream = stream
         self._socket = getattr(stream, "_sock", stream)
         self._socket.settimeout(POLL)
         self._reader = threading.Thread(target=self._read, name=f"wire-{self.id[:12]}", daemon=True)
@@ -240,70 +224,6 @@ class Container:
         self.limits = {name: found for name, (found, _) in engine.items()}
         self.limits |= {f"kernel_{name}": value for name, value in kernel.items()}
         self.limits |= {"runtime": self.spec.runtime}
-
-
-def _creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> dict[str, Any]:
-    """Return the arguments of the engine's create call: every flag is explained in docker/README.md."""
-    import docker
-    from docker.types import DeviceRequest, Mount, Ulimit
-
-    limits = spec.limits
-    supervised = spec.mode == "supervise"
-    expires = int(time.time() + spec.life)
-    mounts = []
-    if spec.train is not None:
-        source = str(spec.train.resolve())
-        mounts.append(Mount(target="/data", source=source, type="bind", read_only=True, propagation="rprivate"))
-    gpus = [DeviceRequest(device_ids=[spec.gpu], capabilities=[["gpu"]])] if spec.gpu else None
-    host = client.api.create_host_config(
-        runtime=spec.runtime,
-        network_mode="none",
-        read_only=True,
-        tmpfs={"/tmp": f"rw,nosuid,nodev,noexec,mode=1777,size={limits.tmp},nr_inodes={limits.tmp_inodes}"},  # noqa: S108 - inside the container
-        cap_drop=["ALL"],
-        cap_add=["SETUID", "SETGID", "KILL"] if supervised else [],
-        security_opt=["no-new-privileges", f"seccomp={spec.seccomp}"],
-        pids_limit=limits.pids,
-        mem_limit=limits.memory,
-        memswap_limit=limits.memory,
-        nano_cpus=int(limits.cpus * 1e9),
-        shm_size=limits.shm,
-        ipc_mode="private",
-        oom_score_adj=900,
-        ulimits=[
-            Ulimit(name="nofile", soft=limits.nofile, hard=limits.nofile),
-            Ulimit(name="core", soft=0, hard=0),
-        ],
-        cgroup_parent=group.parent,
-        log_config=docker.types.LogConfig(type="none"),
-        restart_policy={"Name": "no"},
-        mounts=mounts,
-        device_requests=gpus,
-    )
-    environment = {
-        "HOME": "/tmp",  # noqa: S108 - inside the container
-        "LANG": "C.UTF-8",
-        "OMP_NUM_THREADS": str(spec.threads),
-        "PYTHONHASHSEED": "0",
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    }
-    return {
-        "image": spec.image,
-        "command": ["python3", "-P", "-s", "-B", "-m", "sandbox_image", spec.mode, "--life", str(spec.life)],
-        "user": "0:0" if supervised else "65532:65532",
-        "environment": environment,
-        "hostname": "sandbox",
-        "working_dir": "/",
-        "stdin_open": True,
-        "host_config": host,
-        "name": f"nn-sandbox-{group.name}",
-        "labels": {
-            f"{LABEL}.owner": spec.owner,
-            f"{LABEL}.pid": str(os.getpid()),
-            f"{LABEL}.expires": str(expires),
-            f"{LABEL}.mode": spec.mode,
-        },
-    }
 
 
 def _demultiplex(raw: bytearray) -> list[tuple[int, bytes]]:

@@ -15,6 +15,7 @@ from orchestrator.sandbox import Arrival, Container, End
 from sandbox_image import wire
 
 RUN_STAGES = STAGES[STAGES.index("import") :]
+STREAMS = {wire.STDOUT: "stdout", wire.STDERR: "stderr"}
 SIGKILL_EXIT = 137
 GRACE = 10.0  # seconds in which a container that closed its wire may end by itself
 
@@ -44,7 +45,7 @@ class Trial:
     _began: float = 0.0
     _seconds: dict[str, float] = field(default_factory=dict)
     _claims: dict[str, int] = field(default_factory=dict)
-    _streams: dict[bytes, bytearray] = field(default_factory=lambda: {wire.STDOUT: bytearray(), wire.STDERR: bytearray()})
+    _streams: dict[bytes, bytearray] = field(default_factory=lambda: {kind: bytearray() for kind in STREAMS})
     _failure: StageFailure | None = None
     _predictions: bytes | None = None
     _death: Death | None = None
@@ -118,6 +119,8 @@ class Trial:
         elif frame.kind == wire.ERROR:
             self._failure = StageFailure.model_validate(frame.json())
         elif frame.kind == wire.PREDICTIONS:
+            if self._stage != "predict":
+                raise Broken(f"predictions during {self._stage}")
             self._predictions = frame.payload
         elif frame.kind == wire.DEATH:
             self._death = Death.model_validate(frame.json())
@@ -146,9 +149,8 @@ class Trial:
             return
         unexplained = self.container.spec.runtime == "runc" and end.exit_code == SIGKILL_EXIT and not end.oom_killed
         if ordered_elsewhere or unexplained:
-            raise InfrastructureError(
-                f"container {self.container.id[:12]} was killed from outside during {self._stage} (exit {end.exit_code})"
-            )
+            name = self.container.id[:12]
+            raise InfrastructureError(f"container {name} was killed from outside during {self._stage}")
 
     def _execution(self, end: End, ended_by: Any, cause: str | None) -> Execution:
         log_bytes = self._death.log_bytes if self._death else sum(len(kept) for kept in self._streams.values())
@@ -171,5 +173,4 @@ class Trial:
         return Reply(failure=self._failure, death=self._death, predictions=self._predictions, **self._claims)
 
     def _output(self) -> dict[str, bytes]:
-        names = {wire.STDOUT: "stdout", wire.STDERR: "stderr"}
-        return {names[kind]: bytes(kept) for kind, kept in self._streams.items() if kept}
+        return {STREAMS[kind]: bytes(kept) for kind, kept in self._streams.items() if kept}

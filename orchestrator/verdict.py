@@ -59,6 +59,22 @@ def judge(
     return verdict, predictions
 
 
+def quarantined(candidate: Candidate, cause: str, terms: Terms) -> Verdict:
+    """Return the verdict on a candidate whose infrastructure failed past the bound: outside every rate."""
+    return Verdict(
+        candidate_id=candidate.candidate_id,
+        state="quarantined",
+        stage="import",
+        cause=plain(cause),
+        accuracy=None,
+        predictions=None,
+        protocol=terms.protocol,
+        environment=terms.environment,
+        claimed=Claimed(),
+        measured=Measured(),
+    )
+
+
 def score(
     candidate: Candidate, execution: Execution | None, reply: Reply, answers: Answers, terms: Terms
 ) -> Passed | Failed:

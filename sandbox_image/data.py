@@ -65,7 +65,7 @@ class Feeder:
 
 
 def crop_and_flip(images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """Pad each of B x C x R x R uint8 images with 4 black pixels, crop it back at a random place, mirror half of them."""
+    """Pad each of B x C x R x R uint8 images with 4 black pixels, crop it back anywhere, mirror half of them."""
     count, _, height, width = images.shape
     device = images.device
     top, left = (torch.randint(0, 2 * PADDING + 1, (count,), generator=random).to(device) for _ in range(2))

@@ -8,7 +8,8 @@ from typing import Any
 
 from sandbox_image import wire
 from sandbox_image.parser import inspect
-from sandbox_image.supervisor import HOST_IN, arm_watchdog, send
+from sandbox_image.relay import HOST_IN, send
+from sandbox_image.supervisor import arm_watchdog
 
 
 def serve(*, life: float) -> None:
@@ -28,7 +29,8 @@ def serve(*, life: float) -> None:
 
 
 def _answer(job: dict[str, Any], source: bytes) -> None:
-    found = inspect(source, complete=job["complete"], strip=job["strip"], compact=job["compact"], shingle=job["shingle"])
+    switches = {name: job[name] for name in ("complete", "strip", "compact", "shingle")}
+    found = inspect(source, **switches)
     send(wire.encode(wire.PROGRAM, found.program))
     send(wire.encode(wire.SHINGLES, found.shingles))
     if found.stripped is not None:

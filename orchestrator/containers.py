@@ -1,0 +1,100 @@
+"""Starts containers of the configured image and runtime, for the evaluator and for the parser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from orchestrator.config import SandboxConfig
+from orchestrator.engine import connect, engine_errors
+from orchestrator.errors import InfrastructureError
+from orchestrator.image import image_id
+from orchestrator.lockdown import Spec
+from orchestrator.parsing import Parser, await_ready
+from orchestrator.records import digest
+from orchestrator.sandbox import Container
+
+SECCOMP = Path(__file__).parent.parent / "docker" / "seccomp.json"
+GVISOR_PIDS = 1024  # below this the sentry itself starves
+
+
+class Containers:
+    """A connection to the engine with one image, one runtime and one set of limits; a context manager."""
+
+    def __init__(self, sandbox: SandboxConfig, *, owner: str) -> None:
+        self._sandbox = sandbox
+        self._owner = owner
+
+    def __enter__(self) -> Self:
+        self._client = connect()
+        try:
+            self._image = image_id(self._sandbox.image)
+            self._seccomp = SECCOMP.read_text(encoding="utf-8")
+            with engine_errors("reading the engine's settings"):
+                self._info: dict[str, Any] = self._client.info()
+            runtimes = self._info.get("Runtimes", {})
+            if self._sandbox.runtime not in runtimes:
+                known = ", ".join(sorted(runtimes))
+                raise InfrastructureError(f"sandbox.runtime is {self._sandbox.runtime}; the engine knows only {known}")
+        except BaseException:
+            self._client.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def supervisor(self, *, train: Path, gpu: str | None) -> Container:
+        """Start a container for one candidate, with the folder `train` read-only inside, and wait until it is ready."""
+        container = self._start("supervise", train=train, gpu=gpu)
+        await_ready(container, seconds=self._sandbox.deadlines.ready)
+        return container
+
+    def parser(self, *, shingle: int) -> Parser:
+        """Return a parser whose container starts with the first program; `shingle` is in tokens."""
+        return Parser(
+            lambda: self._start("parse", train=None, gpu=None),
+            uses=self._sandbox.parser_uses,
+            deadline=self._sandbox.deadlines.parse,
+            ready=self._sandbox.deadlines.ready,
+            shingle=shingle,
+        )
+
+    def ping(self) -> None:
+        """Raise InfrastructureError unless the engine answers."""
+        with engine_errors("the engine no longer answers"):
+            self._client.ping()
+
+    def describe(self) -> dict[str, Any]:
+        """Return where candidates run: whatever could change an accuracy or the strength of the lockdown."""
+        return {
+            "image": self._image,
+            "engine": self._info.get("ServerVersion"),
+            "kernel": self._info.get("KernelVersion"),
+            "runtime": self._sandbox.runtime,
+            "device": list(self._sandbox.gpus) or "cpu",
+            "threads": self._sandbox.threads,
+            "seccomp": digest(self._seccomp.encode()),
+        }
+
+    def _start(self, mode: str, *, train: Path | None, gpu: str | None) -> Container:
+        sandbox = self._sandbox
+        limits = sandbox.limits
+        if sandbox.runtime == "runsc" and limits.pids < GVISOR_PIDS:
+            limits = limits.model_copy(update={"pids": GVISOR_PIDS})
+        spec = Spec(
+            image=self._image,
+            mode=mode,
+            runtime=sandbox.runtime,
+            limits=limits,
+            life=sandbox.deadlines.life,
+            seccomp=self._seccomp,
+            owner=self._owner,
+            threads=sandbox.threads,
+            train=train,
+            gpu=gpu,
+        )
+        return Container.start(self._client, spec, driver=self._info.get("CgroupDriver", "cgroupfs"))

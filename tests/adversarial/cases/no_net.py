@@ -1,0 +1,2 @@
+# expect: contract contract
+import torch

@@ -44,7 +44,7 @@ def program(*, outcome: str, body: int, words: int = 60) -> str:
 
     Programs with the same `body` are near-duplicates of each other; with different ones they share nothing.
     """
-    source = random.Random(f"body {body}")
+    source = _random(f"body {body}")
     lines = [f"layer_{index} = {source.randrange(10**9)}" for index in range(words)]
     return "\n".join(["import torch", f"outcome = '{outcome}'", *lines, ""])
 
@@ -74,8 +74,8 @@ class FakeGenerator:
         del messages
         self.adapters.append(adapter)
         for chunk in chunks:
-            texts = [self._text(random.Random(f"{chunk.seed}-{row}")) for row in range(chunk.size)]
-            for row in random.Random(chunk.seed).sample(range(chunk.size), chunk.size):
+            texts = [self._text(_random(f"{chunk.seed} {row}")) for row in range(chunk.size)]
+            for row in _random(f"{chunk.seed}").sample(range(chunk.size), chunk.size):
                 if self.sampled == self._breaks_after:
                     raise InfrastructureError("the fake generator breaks here")
                 self.sampled += 1
@@ -85,12 +85,15 @@ class FakeGenerator:
                 )
 
     def _text(self, source: random.Random) -> str:
-        kind = source.randrange(10)
-        if kind == 0:
-            return "I would rather talk about the weather."
-        outcome = (
-            "failed forward" if kind == 1 else "syntax_error parse" if kind == 2 else f"passed {source.random():.3f}"
-        )
+        match source.randrange(10):
+            case 0:
+                return "I would rather talk about the weather."
+            case 1:
+                outcome = "failed forward"
+            case 2:
+                outcome = "syntax_error parse"
+            case _:
+                outcome = f"passed {source.random():.3f}"
         return f"Here it is:\n```python\n{program(outcome=outcome, body=source.randrange(self._bodies))}```\n"
 
 
@@ -229,3 +232,7 @@ def fake_entry(index: int, store: Store, *, protocol: str) -> Entry:
         protocol=protocol,
         messages=(Message(role="user", content="Design."), Message(role="assistant", content=text)),
     )
+
+
+def _random(seed: str) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - nothing here is a secret

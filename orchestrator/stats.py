@@ -25,12 +25,12 @@ def wilson(successes: int, n: int) -> Interval | None:
 
 def t_interval(values: Sequence[float]) -> Interval | None:
     """Return Student's t interval of a mean; None for fewer than two values, which have no spread."""
-    n = len(values)
-    if n < 2:
+    deviates, n = deviation(values), len(values)
+    if deviates is None:
         return None
     from scipy.stats import t
 
-    half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * stdev(values) / math.sqrt(n)
+    half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * deviates / math.sqrt(n)
     mean = fmean(values)
     return Interval(low=mean - half, high=mean + half, n=n)
 
@@ -138,9 +138,12 @@ def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds i
 def _seconds(
     completions: Sequence[Completion], verdicts: Sequence[Verdict], adapter: Adapter | None
 ) -> dict[str, float]:
-    """Return the seconds of work by kind, summed over what ran side by side."""
+    """Return the seconds of work by kind: chunks one after the other, evaluations summed over their slots."""
+    chunks: dict[int, float] = {}
+    for completion in completions:  # each row's seconds count from the beginning of its chunk
+        chunks[completion.chunk] = max(chunks.get(completion.chunk, 0.0), completion.measured.seconds)
     seconds = {
-        "generate": sum(completion.measured.seconds for completion in completions),
+        "generate": sum(chunks.values()),
         "evaluate": sum(sum(verdict.measured.seconds.values()) for verdict in verdicts),
     }
     return seconds if adapter is None else {"finetune": adapter.measured.seconds} | seconds

@@ -309,9 +309,8 @@ def summary(cycle: int, mean: float | None, share: float) -> CycleSummary:
     fields: dict[str, Any] = dict.fromkeys(CycleSummary.model_fields, 0)
     fields |= {"kind": "summary", "schema_version": 1, "cycle": cycle, "states": {}, "measured": {}}
     fields |= {"accuracy_mean": mean, "above_rate": share, "above_interval": interval, "protocol": digest(b"")}
-    fields |= {name: None for name in ("valid_interval", "accuracy_interval")}
-    fields |= {name: 0.0 for name in ("chance", "majority", "threshold", "valid_rate", "accuracy_median")}
-    fields |= {"accuracy_best": 0.0, "accuracy_std": 0.0}
+    fields |= dict.fromkeys(("valid_interval", "accuracy_interval", "threshold", "valid_rate", "accuracy_median"))
+    fields |= dict.fromkeys(("chance", "majority", "accuracy_best", "accuracy_std"), 0.0)
     return CycleSummary.model_validate(fields)
 
 

@@ -131,7 +131,7 @@ def test_keeping_fewer_records_drops_the_rest_and_says_why(tmp_path: Path) -> No
 
 
 def test_a_disk_that_refuses_is_our_failure_and_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(InfrastructureError, match="candidates.jsonl"):
+    with pytest.raises(InfrastructureError, match=r"candidates\.jsonl"):
         ledger(tmp_path / "missing").append(candidate(0))
 
 

@@ -1,0 +1,70 @@
+"""The command line: one file per command, nothing heavy imported before a command runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from orchestrator.cli.audit import audit
+from orchestrator.cli.cycle import cycle
+from orchestrator.cli.evaluate import evaluate
+from orchestrator.cli.prepare import data, fetch, image
+from orchestrator.cli.report import report
+from orchestrator.errors import ConfigError, OrchestratorError
+
+INFRASTRUCTURE = 1
+USAGE = 2
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Failure(click.ClickException):
+    """Infrastructure failed: one message instead of a traceback."""
+
+    exit_code = INFRASTRUCTURE
+
+
+class Misuse(click.ClickException):
+    """The configuration or an argument is wrong: one message that says which."""
+
+    exit_code = USAGE
+
+
+class Orchestrate(click.Group):
+    """The group of all commands, which turns our failures into messages and signals into a clean end."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; containers and workers end with its context managers, whatever ends it."""
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            raise Misuse(str(error)) from error
+        except OrchestratorError as error:
+            raise Failure(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("interrupted; run the same command again to go on from here", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=Orchestrate, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="nn-orchestrate", prog_name="orchestrate")
+def main() -> None:
+    """Let a language model design neural networks, run every design in its own container, and learn from the best.
+
+    Exit status: 0 when the work is done, whatever the verdicts; 1 when infrastructure failed; 2 for bad usage.
+    """
+    signal.signal(signal.SIGTERM, _terminated)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """End as an interrupt does, so that no container and no worker stays behind."""
+    del number, frame
+    sys.exit(TERMINATED)
+
+
+for command in (cycle, evaluate, data, image, fetch, audit, report):
+    main.add_command(command)

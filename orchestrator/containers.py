@@ -10,6 +10,7 @@ from orchestrator.config import SandboxConfig
 from orchestrator.engine import connect, engine_errors
 from orchestrator.errors import InfrastructureError
 from orchestrator.image import image_id
+from orchestrator.lease import reap
 from orchestrator.lockdown import Spec
 from orchestrator.parsing import Parser, await_ready
 from orchestrator.records import digest
@@ -37,6 +38,7 @@ class Containers:
             if self._sandbox.runtime not in runtimes:
                 known = ", ".join(sorted(runtimes))
                 raise InfrastructureError(f"sandbox.runtime is {self._sandbox.runtime}; the engine knows only {known}")
+            reap(self._client, driver=self._driver)
         except BaseException:
             self._client.close()
             raise
@@ -97,4 +99,8 @@ class Containers:
             train=train,
             gpu=gpu,
         )
-        return Container.start(self._client, spec, driver=self._info.get("CgroupDriver", "cgroupfs"))
+        return Container.start(self._client, spec, driver=self._driver)
+
+    @property
+    def _driver(self) -> str:
+        return str(self._info.get("CgroupDriver", "cgroupfs"))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cgroup import ControlGroup
+from orchestrator.lease import labels
 from orchestrator.records import Limits
 
 if TYPE_CHECKING:
     import docker
-
-LABEL = "nn-sandbox"
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,6 @@ def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> di
 
     limits = spec.limits
     supervised = spec.mode == "supervise"
-    expires = int(time.time() + spec.life)
     mounts = []
     if spec.train is not None:
         source = str(spec.train.resolve())
@@ -88,10 +84,5 @@ def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> di
         "stdin_open": True,
         "host_config": host,
         "name": f"nn-sandbox-{group.name}",
-        "labels": {
-            f"{LABEL}.owner": spec.owner,
-            f"{LABEL}.pid": str(os.getpid()),
-            f"{LABEL}.expires": str(expires),
-            f"{LABEL}.mode": spec.mode,
-        },
+        "labels": labels(owner=spec.owner, life=spec.life),
     }

@@ -1,0 +1,89 @@
+"""Who owns a container, until when, and the removal of what a dead owner left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from orchestrator.cgroup import ControlGroup
+from orchestrator.engine import engine_errors
+
+if TYPE_CHECKING:
+    import docker
+
+PREFIX = "nn-sandbox"
+OWNER, MACHINE, PROCESS, EXPIRES = (f"{PREFIX}.{name}" for name in ("owner", "machine", "process", "expires"))
+SLACK = 60.0  # seconds past its expiry in which an owner may still be removing a container itself
+BETWEEN_LOOKS = 1.0
+
+
+def labels(*, owner: str, life: float) -> dict[str, str]:
+    """Return the labels of a container of this process: owner, machine, process, and when it expires (Unix time)."""
+    return {
+        OWNER: owner,
+        MACHINE: _machine(),
+        PROCESS: _process(os.getpid()) or "",
+        EXPIRES: str(int(time.time() + life)),
+    }
+
+
+def is_orphan(found: Mapping[str, str], *, now: float) -> bool:
+    """Whether a container with these labels has lost its owner.
+
+    On the owner's own machine that is so where the process is gone; elsewhere only the lease can tell.
+    """
+    if OWNER not in found:
+        return False
+    if found.get(MACHINE) == _machine():
+        pid = found.get(PROCESS, "").partition(":")[0]
+        return not pid.isdigit() or _process(int(pid)) != found[PROCESS]
+    expires = found.get(EXPIRES, "")
+    return expires.isdigit() and int(expires) + SLACK < now
+
+
+def reap(client: docker.DockerClient, *, driver: str) -> list[str]:
+    """Remove the containers of dead owners, seen as such twice, and return their ids; never a living owner's.
+
+    Raises:
+        InfrastructureError: the engine failed.
+    """
+    suspects = _orphans(client)
+    if not suspects:
+        return []
+    time.sleep(BETWEEN_LOOKS)
+    again = _orphans(client)
+    removed = []
+    for identity in sorted(suspects.keys() & again.keys()):
+        from docker.errors import NotFound
+
+        with engine_errors(f"removing orphan {identity[:12]}"), contextlib.suppress(NotFound):
+            client.api.remove_container(identity, force=True, v=True)
+        ControlGroup(name=again[identity].removeprefix(f"/{PREFIX}-"), driver=driver).remove()
+        removed.append(identity)
+    return removed
+
+
+def _orphans(client: docker.DockerClient) -> dict[str, str]:
+    """Return the names of orphaned containers by id."""
+    with engine_errors("listing containers"):
+        found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": OWNER})
+    now = time.time()
+    return {item["Id"]: item["Names"][0] for item in found if is_orphan(item["Labels"], now=now) and item["Names"]}
+
+
+def _machine() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _process(pid: int) -> str | None:
+    """Return an identity of a live process that its pid's next user will not share."""
+    try:
+        return f"{pid}:{psutil.Process(pid).create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return None

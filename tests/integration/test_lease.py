@@ -1,0 +1,50 @@
+"""What a killed orchestrator left behind is reaped, and nothing that belongs to a living one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import docker
+
+from orchestrator.config import SandboxConfig
+from orchestrator.containers import Containers
+from orchestrator.lease import is_orphan, labels
+
+DIES_WITH_A_CONTAINER = """
+import os, signal, sys
+from pathlib import Path
+from orchestrator.config import SandboxConfig
+from orchestrator.containers import Containers
+with Containers(SandboxConfig(), owner="a test that dies") as containers:
+    container = containers.supervisor(train=Path(sys.argv[1]), gpu=None)
+    print(container.id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_containers_of_a_killed_process_are_reaped_by_the_next_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", DIES_WITH_A_CONTAINER, str(tmp_path)]
+    died = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    left = died.stdout.strip()
+    assert len(left) == 64, died.stderr
+    client = docker.from_env()
+    assert client.containers.list(all=True, filters={"id": left})
+    with Containers(SandboxConfig(), owner="a test that lives") as containers:
+        alive = containers.supervisor(train=tmp_path, gpu=None)
+        with Containers(SandboxConfig(), owner="a neighbour"):
+            ids = {container.id for container in client.containers.list(all=True)}
+            assert left not in ids
+            assert alive.id in ids
+        alive.close()
+    client.close()
+
+
+def test_a_lease_from_another_machine_counts_only_when_it_has_expired() -> None:
+    foreign = labels(owner="x", life=100) | {"nn-sandbox.machine": "elsewhere"}
+    now = float(foreign["nn-sandbox.expires"])
+    assert not is_orphan(foreign, now=now)
+    assert is_orphan(foreign, now=now + 61)
+    assert not is_orphan(labels(owner="x", life=-1000), now=now)
+    assert not is_orphan({"some.other": "label"}, now=now + 1e9)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from orchestrator.cycle import Parts
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import (
     Adapter,
@@ -31,6 +32,7 @@ from orchestrator.records import (
     canonical,
     digest,
 )
+from orchestrator.run import RunFolder
 from orchestrator.seams import Submission
 from orchestrator.store import Store
 
@@ -39,7 +41,7 @@ SHINGLE = 10
 OUTCOME = re.compile(rb"^outcome = '(?P<state>\w+) (?P<detail>[\w.]+)'$", re.MULTILINE)
 
 
-def program(*, outcome: str, body: int, words: int = 60) -> str:
+def program(*, outcome: str, body: int, words: int = 200) -> str:
     """Return the text of a program that `FakeEvaluator` ends in `outcome`, as `state stage` or `passed accuracy`.
 
     Programs with the same `body` are near-duplicates of each other; with different ones they share nothing.
@@ -208,6 +210,22 @@ class FakeTrainer:
             weights=digest(f"{corpus} {seed}".encode()),
             measured=AdapterMeasured(seconds=1.0),
         )
+
+
+def fake_parts(run: RunFolder, *, generator: FakeGenerator, evaluator: FakeEvaluator, trainer: FakeTrainer) -> Parts:
+    """Return what the loop works with, all of it fake: three seeds, and a prompt of one word."""
+    prompt = (Message(role="user", content="Design."),)
+    protocol = run.config.protocol.hash()
+    return Parts(
+        generator=lambda: generator,
+        evaluator=lambda: evaluator,
+        trainer=trainer,
+        seeds=lambda store: [fake_entry(index, store, protocol=protocol) for index in range(3)],
+        prompt=prompt,
+        pair=lambda source: (*prompt, Message(role="assistant", content=source)),
+        chance=0.1,
+        majority=0.1,
+    )
 
 
 def fake_shingles(source: bytes) -> bytes:

@@ -39,11 +39,11 @@ def cycle(
 
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
     folder = runs / (name or config.name)
-    with View(prose(), config) as view:
+    folder.mkdir(parents=True, exist_ok=True)
+    with run_lock(folder), View(prose(), config) as view:
         run = RunFolder.create(folder, config, report=view.say)
-        with run_lock(folder):
-            parts = real_parts(run, cache=cache, observe=view.observe)
-            summaries = Loop(run, parts, observe=view.observe).run()
+        parts = real_parts(run, cache=cache, observe=view.observe)
+        summaries = Loop(run, parts, observe=view.observe).run()
     console = data_console()
     for summary in summaries:
         console.print(states_table(summary))

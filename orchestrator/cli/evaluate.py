@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,13 @@ from orchestrator.cli.options import (
     prose,
     set_option,
 )
+from orchestrator.escape import escaped
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from orchestrator.config import Config
+    from orchestrator.datasets import Prepared
     from orchestrator.records import Verdict
     from orchestrator.seams import Submission
 
@@ -44,30 +47,35 @@ def evaluate(
 
     Without --config the quickstart's protocol grades them: 4,096 Fashion-MNIST images, one epoch.
     """
+    from rich.markup import escape
+
+    from orchestrator.datasets import prepare
+    from orchestrator.funnel import duration
+
     config = configured(config_path, overrides)
-    console = prose()
+    prepared = prepare(config.protocol, cache)
+    console, began = prose(), time.monotonic()
     finished: list[tuple[Path, Verdict]] = []
     with console.status(f"evaluating {len(files)} programs") as status:
-        for path, verdict in _verdicts(files, config, cache):
+        for path, verdict in _verdicts(files, config, prepared=prepared, cache=cache):
             finished.append((path, verdict))
             if jsonl:
                 print_json(_plain(path, verdict))
             shown = verdict.state if verdict.accuracy is None else f"{verdict.accuracy:.1%}"
-            if console.is_terminal:
-                status.update(f"{len(finished)} of {len(files)} evaluated; {path.name}: {shown}")
-            else:
-                console.print(f"{len(finished)} of {len(files)}: {path.name}: {shown}", highlight=False, markup=False)
+            left = (time.monotonic() - began) / len(finished) * (len(files) - len(finished))
+            line = escape(escaped(f"{len(finished)} of {len(files)}: {path.name}: {shown}, left {duration(left)}"))
+            status.update(line) if console.is_terminal else console.print(line, highlight=False, soft_wrap=True)
     if not jsonl:
-        data().print(_table(finished))
+        data().print(_table(finished, guessing=f"chance {prepared.chance:.1%}, majority class {prepared.majority:.1%}"))
 
 
-def _verdicts(files: tuple[Path, ...], config: Config, cache: Path) -> Iterator[tuple[Path, Verdict]]:
+def _verdicts(
+    files: tuple[Path, ...], config: Config, *, prepared: Prepared, cache: Path
+) -> Iterator[tuple[Path, Verdict]]:
     """Yield each file with its verdict, in the order given."""
-    from orchestrator.datasets import prepare
     from orchestrator.evaluate import SandboxEvaluator
     from orchestrator.store import Store
 
-    prepared = prepare(config.protocol, cache)
     store = Store(cache / "evaluate" / "objects")
     key = secrets.token_bytes(32)
     submissions = [_submission(path) for path in files]
@@ -90,13 +98,11 @@ def _plain(path: Path, verdict: Verdict) -> dict[str, Any]:
     return {"file": str(path)} | verdict.model_dump(mode="json", include=fields)
 
 
-def _table(finished: list[tuple[Path, Verdict]]) -> Table:
+def _table(finished: list[tuple[Path, Verdict]], *, guessing: str) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from orchestrator.escape import escaped
-
-    table = Table(title="verdicts")
+    table = Table(title="verdicts", caption=guessing)
     for name in ("file", "state", "stage", "accuracy", "parameters", "seconds", "cause"):
         table.add_column(name, justify="right" if name in {"accuracy", "parameters", "seconds"} else "left")
     for path, verdict in finished:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,12 @@ from typing import Any
 import pytest
 
 from orchestrator.config import Config, StopConfig, parse
-from orchestrator.cycle import Loop, Parts, should_stop
+from orchestrator.cycle import Loop, should_stop
 from orchestrator.errors import ConfigError, InfrastructureError, LedgerError
-from orchestrator.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_entry
+from orchestrator.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
 from orchestrator.progress import Event
-from orchestrator.records import CycleSummary, Interval, Message, digest
+from orchestrator.records import CycleSummary, Interval, digest
 from orchestrator.run import RunFolder
-from orchestrator.seams import Evaluator, Generator
 
 
 def config(**sections: Any) -> Config:
@@ -58,23 +56,8 @@ class Bench:
         self.trainer = FakeTrainer(breaks=trainer_breaks)
         self.generator = FakeGenerator(bodies=bodies, breaks_after=generator_breaks)
         self.evaluator = FakeEvaluator(run.store, protocol=protocol, breaks_after=evaluator_breaks)
-        parts = Parts(
-            generator=self._generator,
-            evaluator=self._evaluator,
-            trainer=self.trainer,
-            seeds=lambda store: [fake_entry(index, store, protocol=protocol) for index in range(3)],
-            prompt=(Message(role="user", content="Design."),),
-            pair=lambda source: (Message(role="user", content="Design."), Message(role="assistant", content=source)),
-            chance=0.1,
-            majority=0.1,
-        )
+        parts = fake_parts(run, generator=self.generator, evaluator=self.evaluator, trainer=self.trainer)
         return Loop(run, parts, observe=self.events.append).run()
-
-    def _generator(self) -> AbstractContextManager[Generator]:
-        return self.generator
-
-    def _evaluator(self) -> AbstractContextManager[Evaluator]:
-        return self.evaluator
 
     def ledgers(self) -> dict[str, list[Any]]:
         """Every ledger line by file, without the measured sub-records."""

@@ -1,0 +1,115 @@
+"""`orchestrate corpus`: the seed corpus, how it came about, and which of its programs pass under a protocol."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import (
+    cache_option,
+    config_option,
+    configured,
+    json_option,
+    print_json,
+    prose,
+    set_option,
+)
+from orchestrator.cli.options import data as data_console
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from orchestrator.corpus import Curation
+
+
+@click.group()
+def corpus() -> None:
+    """The seed corpus that the language model is first trained on."""
+
+
+@corpus.command("build")
+@config_option
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to write to.")
+@set_option
+@cache_option
+def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], cache: Path) -> None:
+    """Curate the seed corpus and write its chat pairs as OUT/corpus.jsonl, one a line in the messages format."""
+    from orchestrator.corpus import entries
+    from orchestrator.ledger import Ledger
+    from orchestrator.records import Entry
+    from orchestrator.seed_corpus import curate
+    from orchestrator.store import Store
+
+    config = configured(config_path, overrides)
+    out.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(out / "corpus.jsonl", Entry, report=lambda message: click.echo(message, err=True))
+    if ledger.whole:
+        click.echo(f"{ledger.path} is whole; remove it to build it again", err=True)
+        return
+    with prose().status("curating"):
+        curation = curate(config, cache=cache)
+    ledger.keep(0, why="the corpus was torn; it is written again as a whole")
+    ledger.extend(tuple(entries(config, curation, Store(out / "objects"))))
+    ledger.finish()
+    data_console().print(_table(curation))
+
+
+@corpus.command("stats")
+@config_option
+@json_option
+@set_option
+@cache_option
+def corpus_stats(*, config_path: Path, jsonl: bool, overrides: tuple[str, ...], cache: Path) -> None:
+    """Print every stage of curation: what it kept, what it dropped, and why (each record with --jsonl)."""
+    from orchestrator.seed_corpus import curate
+
+    config = configured(config_path, overrides)
+    with prose().status("curating"):
+        curation = curate(config, cache=cache)
+    if jsonl:
+        for stage in curation.stages:
+            print_json(stage.as_json())
+    else:
+        data_console().print(_table(curation))
+
+
+@corpus.command("qualify")
+@config_option
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The JSON Lines to extend.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many curated programs.")
+@set_option
+@cache_option
+def corpus_qualify(*, config_path: Path, out: Path, limit: int | None, overrides: tuple[str, ...], cache: Path) -> None:
+    """Evaluate curated programs under the configuration's protocol; those that OUT already holds are skipped.
+
+    A configuration may then name OUT as corpus.qualified, so that only programs that learn are trained on.
+    """
+    from orchestrator.funnel import duration
+    from orchestrator.seed_corpus import curated, qualifications
+
+    config = configured(config_path, overrides)
+    console = prose()
+    with console.status("curating"):
+        seeds = curated(config, cache=cache)[:limit]
+    began = time.monotonic()
+    for done, record in enumerate(qualifications(config, seeds, out=out, cache=cache), start=1):
+        shown = record.state if record.accuracy is None else f"{record.accuracy:.1%}"
+        left = (time.monotonic() - began) / done * (len(seeds) - done)
+        console.print(f"{done} of at most {len(seeds)}: {record.name}: {shown}, left {duration(left)}", markup=False)
+    click.echo(str(out))
+
+
+def _table(curation: Curation) -> Table:
+    from rich.table import Table
+
+    from orchestrator.curation import table as rows
+
+    shown = Table(title="curation")
+    for name in ("stage", "kept", "dropped", "reasons"):
+        shown.add_column(name, justify="right" if name in {"kept", "dropped"} else "left")
+    for name, kept, dropped, reasons in rows(curation.stages):
+        shown.add_row(name, f"{kept:,}", f"{dropped:,}", reasons)
+    return shown

@@ -1,0 +1,88 @@
+"""Puts the real language model, sandbox, data and corpus together for a run."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator import prompts, provenance
+from orchestrator.containers import Containers
+from orchestrator.corpus import entries
+from orchestrator.cycle import Parts
+from orchestrator.datasets import Prepared, prepare
+from orchestrator.errors import InfrastructureError
+from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.progress import Note, Observer
+from orchestrator.records import Entry, Message
+from orchestrator.run import RunFolder
+from orchestrator.seams import Evaluator
+from orchestrator.seed_corpus import curate
+from orchestrator.store import Store
+
+KEY_BYTES = 32
+
+
+def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
+    """Return what the loop works with; nothing is started before it is needed.
+
+    Raises:
+        InfrastructureError: the data set cannot be laid out.
+    """
+    config = run.config
+    prepared = prepare(config.protocol, cache)
+
+    def seeds(store: Store) -> Iterable[Entry]:
+        curation = curate(config, cache=cache)
+        for stage in curation.stages:
+            observe(Note(f"corpus, {stage.name}: kept {stage.kept:,}, dropped {len(stage.drops):,}"))
+        return entries(config, curation, store)
+
+    def pair(source: str) -> tuple[Message, ...]:
+        return prompts.pair(source, prompt=config.prompt, admission=config.admission)
+
+    return Parts(
+        generator=lambda: generator(config, cache),
+        evaluator=lambda: sandbox(run, prepared),
+        trainer=trainer(config, cache, observe),
+        seeds=seeds,
+        prompt=prompts.messages(config.prompt, config.admission),
+        pair=pair,
+        chance=prepared.chance,
+        majority=prepared.majority,
+    )
+
+
+@contextmanager
+def sandbox(run: RunFolder, prepared: Prepared) -> Iterator[Evaluator]:
+    """Start the evaluator of a run, and record under what circumstances."""
+    with Containers(run.config.sandbox, owner="provenance") as containers:
+        surroundings = containers.describe()
+    gathered = provenance.gather(run.config, sandbox=surroundings, dataset=prepared.hash, seeds=run.corpus.read())
+    provenance.record(run.provenance, gathered)
+    with SandboxEvaluator(config=run.config, store=run.store, prepared=prepared, key=host_key(run.path)) as evaluator:
+        yield evaluator
+
+
+def host_key(folder: Path) -> bytes:
+    """Return the run's own secret, made on first use and readable by its owner alone.
+
+    With a candidate's id it gives the order in which the validation images are shown, so it never enters a container.
+
+    Raises:
+        InfrastructureError: it cannot be read or written, or was damaged.
+    """
+    path = folder / "key"
+    try:
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(KEY_BYTES))
+        key = path.read_bytes()
+    except OSError as error:
+        raise InfrastructureError(f"{path}: cannot be read or written: {error}") from error
+    if len(key) != KEY_BYTES:
+        raise InfrastructureError(f"{path}: holds {len(key)} bytes instead of {KEY_BYTES}; remove it and resume")
+    return key

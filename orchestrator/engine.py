@@ -40,7 +40,8 @@ def connect() -> docker.DockerClient:
 
 def endpoint(client: docker.DockerClient) -> str:
     """Return the address that the client talks to, to show to people."""
-    return str(client.api.base_url)
+    socket_path = getattr(client.api.get_adapter(client.api.base_url), "socket_path", None)
+    return f"unix://{socket_path}" if socket_path else str(client.api.base_url)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 import click
 
 from orchestrator.cli.audit import audit
+from orchestrator.cli.corpus import corpus
 from orchestrator.cli.cycle import cycle
+from orchestrator.cli.doctor import doctor
 from orchestrator.cli.evaluate import evaluate
 from orchestrator.cli.prepare import data, fetch, image
 from orchestrator.cli.report import report
@@ -66,5 +68,5 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(TERMINATED)
 
 
-for command in (cycle, evaluate, data, image, fetch, audit, report):
+for command in (cycle, evaluate, corpus, data, image, fetch, audit, report, doctor):
     main.add_command(command)

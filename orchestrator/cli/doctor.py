@@ -1,0 +1,51 @@
+"""`orchestrate doctor`: which limits hold on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import cache_option, configured, data, default_config_option, prose, set_option
+from orchestrator.escape import escaped
+
+
+@click.command()
+@default_config_option
+@set_option
+@cache_option
+@click.pass_context
+def doctor(ctx: click.Context, *, config_path: Path, overrides: tuple[str, ...], cache: Path) -> None:
+    """Apply every limit of the sandbox, trip it on purpose, and say which hold on this machine.
+
+    Exit status 0 only if every limit that the config relies on holds.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from orchestrator.datasets import prepare
+    from orchestrator.doctor import examine, machine
+
+    config = configured(config_path, overrides)
+    facts = Table(title="this machine")
+    for name in ("what", "found"):
+        facts.add_column(name)
+    for fact in machine():
+        facts.add_row(fact.name, Text(escaped(fact.value), style="yellow" if fact.present is False else ""))
+    data().print(facts)
+    table = Table(title=f"limits under {config.sandbox.runtime}, tripped on purpose")
+    for name in ("limit", "asked for", "reading", "what happened"):
+        table.add_column(name)
+    colours = {"holds": "green", "does not hold": "bold red", "not enforced": "yellow"}
+    readings = []
+    with prose().status("tripping limits") as status:
+        for finding in examine(config, prepared=prepare(config.protocol, cache)):
+            status.update(f"tripped: {finding.limit}")
+            readings.append(finding.reading)
+            shown = Text(finding.reading, style=colours[finding.reading])
+            table.add_row(finding.limit, finding.asked, shown, Text(escaped(finding.evidence)))
+    data().print(table)
+    broken = readings.count("does not hold")
+    if broken:
+        prose().print(f"{broken} of {len(readings)} limits do not hold: do not run untrusted programs here")
+        ctx.exit(1)

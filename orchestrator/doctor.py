@@ -1,0 +1,115 @@
+"""Which limits hold on this machine: each is applied, read back, and tripped on purpose."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.config import Config
+from orchestrator.engine import connect, endpoint, engine_errors
+from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.probes import Held, probes
+from orchestrator.seams import Submission
+from orchestrator.store import Store
+
+if TYPE_CHECKING:
+    from orchestrator.datasets import Prepared
+
+MIB = 1 << 20
+IMPORT_SECONDS = 20.0
+SMALL = {"memory": 768 * MIB, "pids": 64, "nofile": 256, "tmp": 64 * MIB, "tmp_inodes": 500, "shm": 64 * MIB}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the doctor's table."""
+
+    runtime: str
+    limit: str
+    asked: str
+    reading: Held
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something about this machine that no probe decides; `present` is None where it does not matter."""
+
+    name: str
+    value: str
+    present: bool | None
+
+
+def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
+    """Trip every limit under the configured runtime and yield what was found, limit by limit.
+
+    The limits are made small for it, so that tripping them is quick and hurts nobody: what is examined is whether
+    the engine and the kernel enforce what they are given. Under gVisor the process limit keeps its floor.
+
+    Raises:
+        InfrastructureError: no container could be started under that runtime.
+    """
+    sandbox = config.sandbox
+    deadlines = sandbox.deadlines.model_copy(update={"import_": IMPORT_SECONDS})
+    limits = sandbox.limits.model_copy(update=SMALL)
+    if sandbox.runtime == "runsc":
+        limits = limits.model_copy(update={"pids": 1024, "memory": 2048 * MIB})
+    small = sandbox.model_copy(update={"limits": limits, "deadlines": deadlines})
+    trial = config.model_copy(update={"sandbox": small})
+    asked = probes(limits, import_seconds=IMPORT_SECONDS)
+    submissions = [Submission(candidate_id=probe.name, source=probe.source()) for probe in asked]
+    with TemporaryDirectory() as folder:
+        evaluator = SandboxEvaluator(config=trial, store=Store(Path(folder)), prepared=prepared, key=b"doctor")
+        with evaluator:
+            for probe, evaluation in zip(asked, evaluator.evaluate(submissions), strict=True):
+                verdict = evaluation.verdict
+                evidence = (verdict.cause or verdict.state).removeprefix("RuntimeError: ")
+                reading = probe.reading(verdict, runtime=sandbox.runtime)
+                yield Finding(sandbox.runtime, probe.name, probe.asked, reading, evidence)
+
+
+def machine() -> list[Fact]:
+    """Describe the engine and what this machine lacks.
+
+    Raises:
+        InfrastructureError: no engine answers.
+    """
+    client = connect()
+    try:
+        with engine_errors("reading the engine's settings"):
+            info: dict[str, Any] = client.info()
+        address = endpoint(client)
+    finally:
+        client.close()
+    options = " ".join(info.get("SecurityOptions") or [])
+    runtimes = sorted(name for name in info.get("Runtimes", {}) if "." not in name)
+    return [
+        Fact("engine", f"{info.get('ServerVersion')} at {address}", present=True),
+        Fact("kernel", str(info.get("KernelVersion")), present=None),
+        Fact("cgroups", f"v{info.get('CgroupVersion', '1')}, driver {info.get('CgroupDriver')}", present=None),
+        Fact("runtimes", ", ".join(runtimes), present=True),
+        Fact("gVisor", "runsc" if "runsc" in runtimes else "missing", present="runsc" in runtimes),
+        _option("seccomp", options),
+        _option("AppArmor", options),
+        _option("SELinux", options),
+        Fact("user namespaces", "remapped" if "name=userns" in options else "missing", present="name=userns" in options),
+        Fact("GPU", _first_line("nvidia-smi", "-L"), present=shutil.which("nvidia-smi") is not None),
+        Fact("NVIDIA toolkit", _first_line("nvidia-ctk", "--version"), present=shutil.which("nvidia-ctk") is not None),
+    ]
+
+
+def _option(name: str, options: str) -> Fact:
+    present = f"name={name.lower()}" in options
+    return Fact(name, "enabled" if present else "missing", present=present)
+
+
+def _first_line(*command: str) -> str:
+    if shutil.which(command[0]) is None:
+        return "missing"
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return (done.stdout or done.stderr).strip().partition("\n")[0] or "no answer"

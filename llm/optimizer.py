@@ -1,0 +1,37 @@
+"""The optimizer that the device supports, and its name for the record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from llm.stream import say
+
+if TYPE_CHECKING:
+    from orchestrator.records import SftSpec
+
+
+def build(model: Any, sft: SftSpec, *, device: torch.device) -> tuple[torch.optim.Optimizer, str]:
+    """Return the optimizer over the trainable parameters, and which one it is: `paged_adamw_8bit` or `adamw`.
+
+    Paged 8-bit AdamW needs CUDA and bitsandbytes. Elsewhere torch's AdamW, with the same constants, takes its place.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    constants: dict[str, Any] = {"lr": sft.learning_rate, "weight_decay": sft.weight_decay}
+    if sft.optimizer == "paged_adamw_8bit":
+        missing = "it needs a CUDA device" if device.type != "cuda" else _missing_bitsandbytes()
+        if missing is None:
+            import bitsandbytes  # an optional dependency, only where it is used
+
+            return bitsandbytes.optim.PagedAdamW8bit(parameters, **constants), "paged_adamw_8bit"
+        say(f"optimizer: AdamW of torch in place of paged_adamw_8bit: {missing}")
+    return torch.optim.AdamW(parameters, **constants), "adamw"
+
+
+def _missing_bitsandbytes() -> str | None:
+    try:
+        import bitsandbytes  # noqa: F401 - asked only whether it can be imported
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"bitsandbytes cannot be imported ({error}); install the gpu extra"
+    return None

@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+GRACE = 2.0  # seconds; a producer that waits longer for its next item ends with the process
 
 
 class Ahead(Generic[T]):
     """Runs `produce` in a thread; iterating yields its items as they come.
+
+    `produce` is given an event that is set when nobody wants more: it writes nothing after that.
 
     A failure of `produce` ends the iteration early and is raised by `finish`, in the thread that owns the work: so
     whoever reads the items (an evaluator, perhaps in a thread of its own) never has to tell a producer's failure
     from one of its own, and what was under way is completed first.
     """
 
-    def __init__(self, produce: Callable[[], Iterator[T]]) -> None:
+    def __init__(self, produce: Callable[[threading.Event], Iterator[T]]) -> None:
         self._produce = produce
         self._items: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
         self._error: BaseException | None = None
@@ -32,9 +35,10 @@ class Ahead(Generic[T]):
             yield item
 
     def stop(self) -> None:
-        """Let no further item through; the producer ends at its next item."""
+        """Let no further item through, and give the producer a moment to notice; it ends at its next item."""
         self._stopped.set()
         self._items.put(_End())
+        self._thread.join(GRACE)
 
     def finish(self) -> None:
         """Wait for the producer, and raise what it raised."""
@@ -44,7 +48,7 @@ class Ahead(Generic[T]):
 
     def _run(self) -> None:
         try:
-            for item in self._produce():
+            for item in self._produce(self._stopped):
                 if self._stopped.is_set():
                     return
                 self._items.put(item)

@@ -25,12 +25,12 @@ from orchestrator.store import Store
 class Parts:
     """What the loop works with: the real thing, or the fakes.
 
-    `generator` and `evaluator` are entered only when there is something to do. `seeds` builds the seed corpus, with
+    `evaluator` is entered only when there is something to evaluate. `seeds` builds the seed corpus, with
     every source and shingle set in the store. `pair` makes the chat pair of an admitted program. `chance` and
     `majority` are the accuracies of guessing and of always answering the most frequent class.
     """
 
-    generator: Callable[[], AbstractContextManager[Generator]]
+    generator: Generator
     evaluator: Callable[[], AbstractContextManager[Evaluator]]
     trainer: Trainer
     seeds: Callable[[Store], Iterable[Entry]]

@@ -60,15 +60,6 @@ class FakeGenerator:
         self.sampled = 0
         self.adapters: list[Path | None] = []
 
-    def __enter__(self) -> Self:
-        """Be ready to generate."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Hold nothing."""
-
     def generate(
         self, *, adapter: Path | None, messages: Sequence[Message], chunks: Sequence[GenerationChunk]
     ) -> Iterator[Sampled]:
@@ -217,7 +208,7 @@ def fake_parts(run: RunFolder, *, generator: FakeGenerator, evaluator: FakeEvalu
     prompt = (Message(role="user", content="Design."),)
     protocol = run.config.protocol.hash()
     return Parts(
-        generator=lambda: generator,
+        generator=generator,
         evaluator=lambda: evaluator,
         trainer=trainer,
         seeds=lambda store: [fake_entry(index, store, protocol=protocol) for index in range(3)],

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator import prompts, provenance
+from orchestrator.config import Config
 from orchestrator.containers import Containers
 from orchestrator.corpus import entries
 from orchestrator.cycle import Parts
@@ -18,9 +19,10 @@ from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.progress import Note, Observer
 from orchestrator.records import Entry, Message
 from orchestrator.run import RunFolder
-from orchestrator.seams import Evaluator
+from orchestrator.seams import Evaluator, Generator, Trainer
 from orchestrator.seed_corpus import curate
 from orchestrator.store import Store
+from orchestrator.workers import LlmGenerator, LlmTrainer
 
 KEY_BYTES = 32
 
@@ -33,6 +35,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
     """
     config = run.config
     prepared = prepare(config.protocol, cache)
+    log = run.path / "llm.log"
 
     def seeds(store: Store) -> Iterable[Entry]:
         curation = curate(config, cache=cache)
@@ -44,15 +47,26 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
         return prompts.pair(source, prompt=config.prompt, admission=config.admission)
 
     return Parts(
-        generator=lambda: generator(config, cache),
+        generator=generator(config, cache=cache, log=log),
         evaluator=lambda: sandbox(run, prepared),
-        trainer=trainer(config, cache, observe),
+        trainer=trainer(config, cache=cache, log=log, observe=observe),
         seeds=seeds,
         prompt=prompts.messages(config.prompt, config.admission),
         pair=pair,
         chance=prepared.chance,
         majority=prepared.majority,
     )
+
+
+def generator(config: Config, *, cache: Path, log: Path) -> Generator:
+    """Return what samples from the configured model, in a worker that writes its prose to `log`."""
+    return LlmGenerator(model=config.llm.model, decoding=config.llm.decoding, cache=cache, log=log)
+
+
+def trainer(config: Config, *, cache: Path, log: Path, observe: Observer) -> Trainer:
+    """Return what fine-tunes the configured model, in a worker that writes its prose to `log`."""
+    llm = config.llm
+    return LlmTrainer(model=llm.model, lora=llm.lora, sft=llm.sft, cache=cache, log=log, on_step=observe)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Sampling:
         config: Config,
         store: Store,
         admission: Admission,
-        generator: Callable[[], contextlib.AbstractContextManager[Generator]],
+        generator: Generator,
         evaluator: Callable[[], contextlib.AbstractContextManager[Evaluator]],
         messages: Sequence[Message],
         observe: Observer,
@@ -81,8 +82,7 @@ class Sampling:
             evaluator = stack.enter_context(self._evaluator())
             ahead: Ahead[Completion] | None = None
             if chunks:
-                generator = stack.enter_context(self._generator())
-                ahead = Ahead(lambda: self._generate(generator, chunks, adapter))
+                ahead = Ahead(lambda stopped: self._generate(chunks, adapter, stopped))
                 stack.callback(ahead.stop)
             for evaluation in evaluator.evaluate(self._submissions(waiting, ahead)):
                 self._record(evaluation)
@@ -104,14 +104,16 @@ class Sampling:
         return Submission(candidate_id=completion.candidate_id, source=source)
 
     def _generate(
-        self, generator: Generator, chunks: Sequence[GenerationChunk], adapter: Path | None
+        self, chunks: Sequence[GenerationChunk], adapter: Path | None, stopped: threading.Event
     ) -> Iterator[Completion]:
         """Yield the completions of each chunk once all of it is in the ledger, in candidate order."""
         rows: dict[int, dict[int, Sampled]] = {chunk.index: {} for chunk in chunks}
         pending = list(chunks)
-        for sampled in generator.generate(adapter=adapter, messages=self._messages, chunks=chunks):
+        for sampled in self._generator.generate(adapter=adapter, messages=self._messages, chunks=chunks):
             rows[sampled.chunk][sampled.row] = sampled
             while pending and len(rows[pending[0].index]) == pending[0].size:
+                if stopped.is_set():
+                    return
                 chunk = pending.pop(0)
                 completions = self._completions(chunk, rows.pop(chunk.index))
                 self._folder.completions.extend(completions)

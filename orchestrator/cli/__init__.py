@@ -14,6 +14,7 @@ from orchestrator.cli.corpus import corpus
 from orchestrator.cli.cycle import cycle
 from orchestrator.cli.doctor import doctor
 from orchestrator.cli.evaluate import evaluate
+from orchestrator.cli.llm import finetune, generate
 from orchestrator.cli.prepare import data, fetch, image
 from orchestrator.cli.report import report
 from orchestrator.errors import ConfigError, OrchestratorError
@@ -68,5 +69,5 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(TERMINATED)
 
 
-for command in (cycle, evaluate, corpus, data, image, fetch, audit, report, doctor):
+for command in (cycle, evaluate, corpus, data, image, fetch, generate, finetune, audit, report, doctor):
     main.add_command(command)

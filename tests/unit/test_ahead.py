@@ -14,7 +14,7 @@ from orchestrator.ahead import Ahead
 def test_items_come_in_order_and_the_producer_is_not_waited_for() -> None:
     released = threading.Event()
 
-    def produce() -> Iterator[int]:
+    def produce(stopped: threading.Event) -> Iterator[int]:
         yield 1
         assert released.wait(10)
         yield 2
@@ -28,7 +28,7 @@ def test_items_come_in_order_and_the_producer_is_not_waited_for() -> None:
 
 
 def test_a_failure_ends_the_items_and_is_raised_to_the_owner() -> None:
-    def produce() -> Iterator[int]:
+    def produce(stopped: threading.Event) -> Iterator[int]:
         yield 1
         raise ValueError("broken")
 
@@ -39,7 +39,7 @@ def test_a_failure_ends_the_items_and_is_raised_to_the_owner() -> None:
 
 
 def test_a_stopped_producer_ends_at_its_next_item() -> None:
-    ahead = Ahead(itertools.count)
+    ahead = Ahead(lambda stopped: itertools.count())
     items = iter(ahead)
     next(items)
     ahead.stop()

@@ -1,0 +1,69 @@
+"""`orchestrate generate` and `finetune`: the language model by itself, as the loop uses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import FILE, cache_option, config_option, configured, print_json, prose, set_option
+
+ADAPTER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@config_option
+@click.option("--adapter", type=ADAPTER, help="A folder with a LoRA adapter; the base model alone where omitted.")
+@click.option("--count", type=click.IntRange(min=1), default=8, show_default=True, help="How many completions.")
+@set_option
+@cache_option
+def generate(*, config_path: Path, adapter: Path | None, count: int, overrides: tuple[str, ...], cache: Path) -> None:
+    """Sample completions of the configuration's prompt and print them, one JSON object a line, as they finish."""
+    from orchestrator import budget, prompts
+    from orchestrator.parts import generator
+
+    config = configured(config_path, overrides)
+    messages = prompts.messages(config.prompt, config.admission)
+    chunks = budget.chunks(config.budget, seed=config.seed, cycle=0, start=0, end=count)
+    llm = generator(config, cache=cache, log=cache / "llm.log")
+    with prose().status(f"sampling {count} completions"):
+        for sampled in llm.generate(adapter=adapter, messages=messages, chunks=chunks):
+            print_json(sampled.model_dump(mode="json"))
+
+
+@click.command()
+@config_option
+@click.option("--corpus", type=FILE, required=True, help="Chat pairs, as `orchestrate corpus build` writes them.")
+@click.option("--adapter", type=ADAPTER, help="An adapter to continue; the base model where omitted.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The adapter's folder, which must be new.")
+@set_option
+@cache_option
+def finetune(
+    *,
+    config_path: Path,
+    corpus: Path,
+    adapter: Path | None,
+    out: Path,
+    overrides: tuple[str, ...],
+    cache: Path,
+) -> None:
+    """Fine-tune a LoRA adapter on a corpus and print its record as JSON."""
+    from orchestrator.errors import ConfigError
+    from orchestrator.ledger import Ledger
+    from orchestrator.parts import trainer
+    from orchestrator.progress import StageBegins
+    from orchestrator.records import Entry, derived_seed
+    from orchestrator.view import View
+
+    config = configured(config_path, overrides)
+    if out.exists():
+        raise ConfigError(f"--out {out}: exists; name a new folder")
+    entries = Ledger(corpus, Entry, report=lambda message: click.echo(message, err=True)).read()
+    if not entries:
+        raise ConfigError(f"--corpus {corpus}: holds no entry")
+    with View(prose(), config) as view:
+        view.observe(StageBegins(cycle=1, name="finetune"))
+        seed = derived_seed(config.seed, "finetune", 1)
+        llm = trainer(config, cache=cache, log=cache / "llm.log", observe=view.observe)
+        made = llm.train(entries=entries, adapter=adapter, output=out, seed=seed)
+    print_json(made.model_dump(mode="json"))

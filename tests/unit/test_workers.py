@@ -1,0 +1,308 @@
+"""The subprocess side of the LLM: strict records in, and no worker that outlives its caller."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator import workers
+from orchestrator.errors import InfrastructureError
+from orchestrator.records import (
+    Adapter,
+    Decoding,
+    Entry,
+    FinetuneStep,
+    GenerationChunk,
+    LoraSpec,
+    Message,
+    ModelSpec,
+    SftSpec,
+    digest,
+)
+
+MODEL = ModelSpec(source="organisation/tiny", dtype="float32", device="cpu", threads=1)
+CHUNKS = (GenerationChunk(index=3, size=2, seed=7),)
+MESSAGES = (Message(role="user", content="Write a network."),)
+ROW = '{{"chunk": 3, "row": {row}, "text": "a\\nb", "tokens": 2, "finish": "code", "seconds": 0.5}}'
+DEADLINE = 30.0
+
+
+def generator(folder: Path, body: str) -> workers.LlmGenerator:
+    """A generator whose worker is a small real program; `row(n)` in it writes a good record."""
+    prelude = f"""
+    import json, os, sys, time
+    job = json.loads(sys.stdin.readline())
+    def row(number):
+        print({ROW!r}.format(row=number), flush=True)
+    """
+    script = folder / "worker.py"
+    script.write_text(textwrap.dedent(prelude) + textwrap.dedent(body), encoding="utf-8")
+    command = (sys.executable, str(script))
+    return workers.LlmGenerator(
+        model=MODEL, decoding=Decoding(), cache=folder / "cache", log=folder / "worker.log", command=command
+    )
+
+
+def run(made: workers.LlmGenerator) -> list[tuple[int, int]]:
+    sampled = made.generate(adapter=None, messages=MESSAGES, chunks=CHUNKS)
+    return [(one.chunk, one.row) for one in sampled]
+
+
+def wait_for(path: Path) -> str:
+    end = time.monotonic() + DEADLINE
+    while not (path.exists() and path.read_text().endswith("\n")):
+        assert time.monotonic() < end, f"{path} never came"
+        os.sched_yield()
+    return path.read_text().strip()
+
+
+def wait_until_gone(pid: int) -> None:
+    end = time.monotonic() + DEADLINE
+    while alive(pid):
+        assert time.monotonic() < end, f"process {pid} lives on"
+        os.sched_yield()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_rows_come_in_the_order_in_which_the_worker_finishes_them(tmp_path: Path) -> None:
+    assert run(generator(tmp_path, "row(1)\nrow(0)")) == [(3, 1), (3, 0)]
+
+
+def test_a_row_is_given_on_before_the_worker_has_ended(tmp_path: Path) -> None:
+    made = generator(tmp_path, "row(0)\nsys.stdin.readline()")
+    rows = made.generate(adapter=None, messages=MESSAGES, chunks=CHUNKS)
+    assert next(rows).text == "a\nb"
+    rows.close()
+
+
+def test_the_job_reaches_the_worker_whole(tmp_path: Path) -> None:
+    made = generator(tmp_path, "print(json.dumps(job), file=sys.stderr)\nrow(0)\nrow(1)")
+    list(made.generate(adapter=tmp_path / "adapter", messages=MESSAGES, chunks=CHUNKS))
+    log = (tmp_path / "worker.log").read_text()
+    assert '"organisation/tiny"' in log
+    assert f'"adapter": "{tmp_path / "adapter"}"' in log
+
+
+def test_no_chunk_starts_no_worker(tmp_path: Path) -> None:
+    made = generator(tmp_path, "sys.exit(1)")
+    assert list(made.generate(adapter=None, messages=MESSAGES, chunks=())) == []
+    assert not (tmp_path / "worker.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("row(0)\nsys.exit('the disk is full')", r"exit status 1(.|\n)*the disk is full"),
+        ("row(0)\nos.kill(os.getpid(), 9)", "SIGKILL"),
+        ("row(0)", "1 rows missing"),
+        ("row(0)\nrow(0)", "unasked or twice"),
+        ("row(2)", "unasked or twice"),
+        ("row(0)\nsys.stdout.write('{\"chunk\": 3')", "torn"),
+        ("print('loading model')", "no record"),
+        ("print('{\"chunk\": 3}')", "no record"),
+        ("row('\"0\"')", "no record"),
+        ("row(0)\nrow(1)\nsys.exit(3)", "exit status 3"),
+        ("", "2 rows missing"),
+    ],
+)
+def test_a_worker_that_breaks_the_protocol_is_our_failure(tmp_path: Path, body: str, reason: str) -> None:
+    with pytest.raises(InfrastructureError, match=reason):
+        run(generator(tmp_path, body))
+
+
+def test_a_worker_that_cannot_be_started_is_our_failure(tmp_path: Path) -> None:
+    made = workers.LlmGenerator(
+        model=MODEL, decoding=Decoding(), cache=tmp_path, log=tmp_path / "log", command=(str(tmp_path / "missing"),)
+    )
+    with pytest.raises(InfrastructureError, match="cannot be started"):
+        run(made)
+
+
+def test_a_worker_that_dies_before_it_reads_its_job_is_reported_with_its_words(tmp_path: Path) -> None:
+    script = tmp_path / "dead.py"
+    script.write_text("import sys; sys.exit('no torch here')")
+    made = workers.LlmGenerator(
+        model=MODEL, decoding=Decoding(), cache=tmp_path, log=tmp_path / "log", command=(sys.executable, str(script))
+    )
+    with pytest.raises(InfrastructureError, match="no torch here"):
+        run(made)
+
+
+def test_an_error_quotes_this_worker_and_not_an_earlier_one(tmp_path: Path) -> None:
+    (tmp_path / "worker.log").write_text("an old complaint\n")
+    with pytest.raises(InfrastructureError, match="new complaint") as caught:
+        run(generator(tmp_path, "sys.exit('new complaint')"))
+    assert "an old complaint" not in str(caught.value)
+    assert "an old complaint" in (tmp_path / "worker.log").read_text()
+
+
+def test_closing_the_iterator_ends_the_worker_and_its_children(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    body = f"""
+    import subprocess
+    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+    open({str(pids)!r}, "w").write(f"{{os.getpid()}} {{child.pid}}\\n")
+    row(0)
+    import signal
+    signal.pause()
+    """
+    rows = generator(tmp_path, body).generate(adapter=None, messages=MESSAGES, chunks=CHUNKS)
+    next(rows)
+    started = [int(pid) for pid in wait_for(pids).split()]
+    rows.close()
+    for pid in started:
+        wait_until_gone(pid)
+
+
+def test_no_worker_survives_a_killed_orchestrator(tmp_path: Path) -> None:
+    """The worker holds to the real lifeline of `llm.stream`; its parent is killed without a chance to clean up."""
+    pids = tmp_path / "pids"
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        textwrap.dedent(f"""
+        import os, signal
+        from llm.stream import read_job
+        from orchestrator.records import GenerationJob
+        job = read_job(GenerationJob, ["--lifeline"])
+        open({str(pids)!r}, "w").write(f"{{os.getpid()}}\\n")
+        while True:
+            signal.pause()
+        """),
+        encoding="utf-8",
+    )
+    parent = tmp_path / "parent.py"
+    parent.write_text(
+        textwrap.dedent(f"""
+        import sys
+        from pathlib import Path
+        from orchestrator import workers
+        from orchestrator.records import Decoding, GenerationChunk, Message, ModelSpec
+        folder = Path({str(tmp_path)!r})
+        made = workers.LlmGenerator(
+            model=ModelSpec(source="a/b", device="cpu"), decoding=Decoding(), cache=folder, log=folder / "log",
+            command=(sys.executable, str(folder / "worker.py")),
+        )
+        chunks = [GenerationChunk(index=0, size=1, seed=1)]
+        list(made.generate(adapter=None, messages=[Message(role="user", content="x")], chunks=chunks))
+        """),
+        encoding="utf-8",
+    )
+    root = str(Path(workers.__file__).parent.parent)
+    with subprocess.Popen([sys.executable, str(parent)], env=os.environ | {"PYTHONPATH": root}) as orchestrator:
+        pid = int(wait_for(pids))
+        orchestrator.send_signal(signal.SIGKILL)
+    wait_until_gone(pid)
+
+
+# --- training -----------------------------------------------------------------------------------------------------
+
+STEP = '{"step": 1, "steps": 1, "loss": 0.5, "learning_rate": 0.1, "tokens": 9, "seconds": 1.0}'
+
+
+def entry() -> Entry:
+    messages = (*MESSAGES, Message(role="assistant", content="```python\npass\n```"))
+    return Entry(
+        entry_id="e1",
+        origin="test",
+        task="cifar10",
+        source=digest(b"pass"),
+        shingles=digest(b""),
+        accuracy=None,
+        protocol=None,
+        messages=messages,
+    )
+
+
+def trainer(folder: Path, body: str, steps: list[FinetuneStep]) -> workers.LlmTrainer:
+    """A trainer whose worker is a small real program; `adapter()` in it makes the folder and the last record."""
+    prelude = f"""
+    import hashlib, json, os, sys
+    job = json.loads(sys.stdin.readline())
+    corpus = open(job["corpus"], "rb").read()
+    def adapter():
+        os.makedirs(job["output"])
+        open(job["output"] + "/adapter_model.safetensors", "wb").close()
+        record = dict(
+            path="adapter", base_model=job["model"]["source"], entries=corpus.count(b"\\n"), steps=1, tokens=9,
+            trainable_parameters=1, optimizer="adamw", loss=[0.5], corpus=hashlib.sha256(corpus).hexdigest(),
+            weights=hashlib.sha256(b"").hexdigest(), measured=dict(seconds=1.0), kind="adapter", schema_version=1,
+        )
+        print(json.dumps(record))
+    def step():
+        print({STEP!r}, flush=True)
+    """
+    script = folder / "trainer.py"
+    script.write_text(textwrap.dedent(prelude) + textwrap.dedent(body), encoding="utf-8")
+    return workers.LlmTrainer(
+        model=MODEL,
+        lora=LoraSpec(),
+        sft=SftSpec(),
+        cache=folder / "cache",
+        log=folder / "trainer.log",
+        on_step=steps.append,
+        command=(sys.executable, str(script)),
+    )
+
+
+def train(made: workers.LlmTrainer, folder: Path) -> Adapter:
+    return made.train(entries=[entry(), entry()], adapter=None, output=folder / "adapter", seed=1)
+
+
+def test_training_reports_each_step_and_returns_the_adapter(tmp_path: Path) -> None:
+    steps: list[FinetuneStep] = []
+    adapter = train(trainer(tmp_path, "step()\nadapter()", steps), tmp_path)
+    assert adapter.entries == 2
+    assert adapter.base_model == "organisation/tiny"
+    assert [step.loss for step in steps] == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("step()", "without an adapter"),
+        ("adapter()\nstep()", "wrote on after"),
+        ("step()\nsys.exit('corpus entry e1 is too long')", "corpus entry e1 is too long"),
+        ("adapter()\nsys.exit(4)", "exit status 4"),
+        ("print('[]')", "no record"),
+    ],
+)
+def test_a_trainer_that_breaks_the_protocol_is_our_failure(tmp_path: Path, body: str, reason: str) -> None:
+    with pytest.raises(InfrastructureError, match=reason):
+        train(trainer(tmp_path, body, []), tmp_path)
+
+
+def test_only_several_gpus_need_a_launcher() -> None:
+    assert workers.launcher(gpus=1) == workers.launcher(gpus=0) == workers.FINETUNE
+    command = workers.launcher(gpus=4)
+    assert command[command.index("--num_processes") + 1] == "4"
+    assert tuple(command[-3:]) == ("--module", "llm.finetune", "--lifeline")
+
+
+@pytest.mark.parametrize(("visible", "count"), [("0,1", 2), ("3", 1), ("", 0), ("-1", 0)])
+def test_gpus_are_counted_as_the_worker_sees_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str, count: int
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert workers.gpu_count(driver=tmp_path) == count
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    (tmp_path / "0000:01:00.0").mkdir()
+    assert workers.gpu_count(driver=tmp_path) == 1
+
+
+def test_a_worker_sees_a_fixed_hash_seed_and_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "12")
+    assert workers.environment(3)["PYTHONHASHSEED"] == "0"
+    assert workers.environment(3)["OMP_NUM_THREADS"] == "3"

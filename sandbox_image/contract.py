@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-MODULES = frozenset({"torch.nn.Module", "nn.Module", "Module"})
 REQUIRED = ("__init__", "forward")
 STANDARD = ("train_setup", "learn")
 HYPERPARAMETERS = "supported_hyperparameters"
 NAMES_LIMIT = 48  # names of one kind that a reply can hold, and characters in each
-CONSTRUCTOR_ARGUMENTS = 5  # self, in_shape, out_shape, prm, device
+COLLECTIONS = frozenset({"set", "frozenset", "list", "tuple"})
+CONSTRUCTOR = ("in_shape", "out_shape", "prm", "device")
 
 
 class ContractError(ValueError):
@@ -52,16 +52,19 @@ def check(parts: Outline) -> None:
 
 
 def check_core(parts: Outline) -> None:
-    """Raise ContractError unless `class Net(nn.Module)` has a fitting `__init__` and a `forward`."""
+    """Raise ContractError unless `class Net` has a base, a fitting `__init__` and a `forward` of its own.
+
+    The base is nn.Module or a class that derives from it, which the text alone does not tell; instantiating does.
+    """
     if parts.net is None:
         raise ContractError("lacks class Net at module level")
-    if not any(dotted(base) in MODULES for base in parts.net.bases):
+    if all(dotted(base) == "object" for base in parts.net.bases):
         raise ContractError("class Net does not derive from nn.Module")
     missing = [f"Net.{name}" for name in REQUIRED if name not in parts.methods]
     if missing:
         raise ContractError(f"lacks {', '.join(missing)}")
-    if not _accepts(parts.methods["__init__"].args, CONSTRUCTOR_ARGUMENTS):
-        raise ContractError("Net.__init__ does not take (in_shape, out_shape, prm, device)")
+    if not _constructs(parts.methods["__init__"].args):
+        raise ContractError(f"Net.__init__ does not take ({', '.join(CONSTRUCTOR)})")
 
 
 def hyperparameter_names(parts: Outline) -> tuple[str, ...] | None:
@@ -85,7 +88,7 @@ def imported_packages(tree: ast.Module) -> tuple[str, ...]:
     Raises:
         ContractError: more or longer names than a reply can hold.
     """
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name.partition(".")[0] for alias in node.names)
@@ -108,7 +111,7 @@ def dotted(node: ast.expr) -> str | None:
 
 
 def _literal_items(node: ast.expr) -> list[ast.expr | None]:
-    if isinstance(node, ast.Call) and dotted(node.func) in {"set", "frozenset", "list", "tuple"} and len(node.args) == 1:
+    if isinstance(node, ast.Call) and dotted(node.func) in COLLECTIONS and len(node.args) == 1:
         node = node.args[0]
     if isinstance(node, ast.Dict):
         return list(node.keys)
@@ -117,8 +120,8 @@ def _literal_items(node: ast.expr) -> list[ast.expr | None]:
     return []
 
 
-def _accepts(arguments: ast.arguments, count: int) -> bool:
-    named = len(arguments.posonlyargs) + len(arguments.args)
-    required = named - len(arguments.defaults)
-    unfilled = any(default is None for default in arguments.kw_defaults)
-    return required <= count and (named >= count or arguments.vararg is not None) and not unfilled
+def _constructs(arguments: ast.arguments) -> bool:
+    named = [argument.arg for argument in arguments.posonlyargs + arguments.args]
+    required = len(named) - len(arguments.defaults)
+    optional = all(default is not None for default in arguments.kw_defaults)
+    return tuple(named[1 : 1 + len(CONSTRUCTOR)]) == CONSTRUCTOR and required <= 1 + len(CONSTRUCTOR) and optional

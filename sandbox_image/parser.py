@@ -46,19 +46,17 @@ def inspect(
     standard parts that the contract asks for and the program lacks; `strip` also gives the text without them, and
     `compact` drops comments, docstrings and unused imports from that; `shingle` is the length of one shingle in tokens.
     """
-    try:
+    try:  # hostile text makes the parser raise nearly anything
         text = source.decode("utf-8-sig")
         tree = _parse(text)
         words = shingles.tokens(text)
-    except Exception as error:  # noqa: BLE001 - hostile text makes the parser raise nearly anything
+    except Exception as error:
         return Inspection(state="syntax_error", stage="parse", cause=_cause(error))
-    found = Inspection(
-        state="ok", program=text.encode(), tokens=len(words), shingles=shingles.shingles(words, shingle)
-    )
+    found = Inspection(state="ok", program=text.encode(), tokens=len(words), shingles=shingles.shingles(words, shingle))
     try:
         found = _judge(found, text=text, tree=tree, complete=complete)
         return replace(found, stripped=_stripped(text, compact=compact)) if strip else found
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         return replace(found, state="contract", stage="contract", cause=_cause(error))
 
 

@@ -48,7 +48,7 @@ make_venv() {
     fi
     [ -x "$python" ] || { say "creating .venv with $("$host_python" --version)"; "$host_python" -m venv .venv; }
     say "installing this project and its test tools into .venv (PyTorch is large: some minutes)"
-    "$python" -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+    "$python" -m pip install -qq --disable-pip-version-check --editable '.[test]'
 }
 
 # --- engine ---------------------------------------------------------------------------------------------------------

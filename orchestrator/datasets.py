@@ -88,9 +88,7 @@ def folder_name(protocol: Protocol) -> str:
     return f"{protocol.dataset}-{digest(canonical(_data_part(protocol)))[:16]}"
 
 
-def stratified(
-    labels: npt.NDArray[np.uint8], count: int, *, seed: int, purpose: str
-) -> npt.NDArray[np.int64]:
+def stratified(labels: npt.NDArray[np.uint8], count: int, *, seed: int, purpose: str) -> npt.NDArray[np.int64]:
     """Return `count` ascending indices into `labels` whose classes keep their shares, chosen by `seed` and `purpose`.
 
     Shares are rounded by largest remainder; the same arguments give the same indices everywhere.

@@ -179,4 +179,3 @@ def _local(client: docker.DockerClient, tag: str) -> Any | None:
             return client.images.get(tag)
         except ImageNotFound:
             return None
-

@@ -90,8 +90,8 @@ def read_idx(path: Path, *, magic: int) -> npt.NDArray[np.uint8]:
         raise InfrastructureError(f"{path}: cannot be read: {error}") from error
     dimensions = magic & 0xFF
     header = 4 * (1 + dimensions)
-    numbers = np.frombuffer(data[:header], dtype=">u4")
-    if len(numbers) != 1 + dimensions or numbers[0] != magic:
+    numbers = np.frombuffer(data[:header].ljust(header, b"\0"), dtype=">u4")
+    if len(data) < header or numbers[0] != magic:
         raise InfrastructureError(f"{path}: not an idx file of kind {magic:#06x}")
     shape = tuple(int(size) for size in numbers[1:])
     if len(data) - header != math.prod(shape):
@@ -113,12 +113,14 @@ def resized(images: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     if height == side and width == side:
         return images
     rows, columns = _filter(height, side), _filter(width, side)
-    exact: npt.NDArray[np.float32] = np.einsum("sh,nchw,tw->ncst", rows, images.astype(np.float32), columns, optimize=True)
+    exact: npt.NDArray[np.float32] = np.einsum(
+        "sh,nchw,tw->ncst", rows, images.astype(np.float32), columns, optimize=True
+    )
     return np.clip(np.rint(exact), 0, 255).astype(np.uint8)
 
 
 def _filter(old: int, new: int) -> npt.NDArray[np.float32]:
-    """Return the `new` x `old` matrix of triangle-filter weights, pixel centres at half steps, each row summing to one."""
+    """Return the `new` x `old` matrix of triangle-filter weights (pixel centres at half steps); each row sums to one."""
     scale = old / new
     support = max(scale, 1.0)
     centres = (np.arange(new) + 0.5) * scale - 0.5

@@ -120,7 +120,7 @@ def resized(images: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
 
 
 def _filter(old: int, new: int) -> npt.NDArray[np.float32]:
-    """Return the `new` x `old` matrix of triangle-filter weights (pixel centres at half steps); each row sums to one."""
+    """Return the `new` x `old` matrix of triangle-filter weights at half-step pixel centres; each row sums to one."""
     scale = old / new
     support = max(scale, 1.0)
     centres = (np.arange(new) + 0.5) * scale - 0.5

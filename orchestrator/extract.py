@@ -21,7 +21,7 @@ def extract(text: str) -> bytes | None:
     for language, lines in _blocks(text):
         if language in LANGUAGES and any(line.strip() for line in lines):
             return _encoded(lines)
-    lines = text.split("\n")
+    lines = text.removesuffix("\n").split("\n")
     first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
     return _encoded(lines) if first.startswith(OPENINGS) and not _fenced(lines) else None
 
@@ -29,7 +29,7 @@ def extract(text: str) -> bytes | None:
 def _blocks(text: str) -> Iterator[tuple[str, list[str]]]:
     opened = 0
     language, lines = "", list[str]()
-    for line in text.split("\n"):
+    for line in text.removesuffix("\n").split("\n"):
         marks, rest = _fence(line)
         if opened and marks >= opened and not rest:
             yield language, lines
@@ -55,5 +55,4 @@ def _fenced(lines: list[str]) -> bool:
 
 
 def _encoded(lines: list[str]) -> bytes:
-    text = "\n".join(lines)
-    return (text if text.endswith("\n") else text + "\n").encode("utf-8", "replace")
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")

@@ -85,6 +85,8 @@ def read(path: Path, *, protocol: Digest) -> dict[str, Qualification]:
 def qualify(config: Config, seeds: Iterable[Seed], evaluator: Evaluator, path: Path) -> Iterator[Qualification]:
     """Send every seed through `evaluator` and append what came of it to `path`; those already in it are skipped.
 
+    A program that the infrastructure failed on is left out, for the next call to try.
+
     Yields:
         Each new qualification, once its line is written.
 
@@ -101,6 +103,8 @@ def qualify(config: Config, seeds: Iterable[Seed], evaluator: Evaluator, path: P
     with path.open("a", encoding="utf-8") as stream:
         for seed, evaluation in zip(todo, evaluator.evaluate(submissions), strict=True):
             verdict = evaluation.verdict
+            if verdict.state == "quarantined":
+                continue  # the infrastructure failed on it; the next call tries again
             record = Qualification(
                 name=seed.name,
                 program=seed.digest,

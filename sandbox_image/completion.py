@@ -144,7 +144,8 @@ def _unused(node: ast.Import | ast.ImportFrom, loaded: set[str]) -> bool:
 def _is_main(node: ast.stmt) -> bool:
     if not isinstance(node, ast.If) or node.orelse or not isinstance(node.test, ast.Compare):
         return False
-    return isinstance(node.test.left, ast.Name) and node.test.left.id == "__name__"
+    named = isinstance(node.test.left, ast.Name) and node.test.left.id == "__name__"
+    return named and isinstance(node.test.ops[0], ast.Eq)
 
 
 def _named(node: ast.stmt, names: set[str]) -> bool:

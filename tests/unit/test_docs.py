@@ -1,0 +1,69 @@
+"""What the documents tell a reader to type and to look at exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from orchestrator.cli import main
+
+CHECKOUT = Path(__file__).parents[2]
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docker/README.md")
+COMMAND = re.compile(r"^orchestrate .+$", re.MULTILINE)
+TARGET = re.compile(r"\bmake ([a-z]+)\b")
+PATH = re.compile(r"`((?:orchestrator|llm|sandbox_image|docker|configs|tests|adversarial|integration|unit)/[\w./-]*)`")
+
+
+def text(name: str) -> str:
+    return (CHECKOUT / name).read_text(encoding="utf-8")
+
+
+def leaf(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that `words` name, and what is left of them for it."""
+    command: click.Command = main
+    while isinstance(command, click.Group) and words:
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+@pytest.mark.parametrize("line", [line for name in DOCUMENTS for line in COMMAND.findall(text(name))])
+def test_every_command_in_the_documents_is_accepted(line: str, tmp_path: Path) -> None:
+    command, words = leaf(shlex.split(line)[1:])
+    mine = {word: tmp_path / Path(word).name for word in words if word.endswith((".py", ".jsonl"))}
+    for path in mine.values():
+        path.touch()
+    words = [str(mine.get(word, word)) for word in words]
+    words = [str(CHECKOUT / word) if word.startswith("configs/") else word for word in words]
+    assert command.make_context(command.name, words).command is command
+
+
+def test_every_command_is_in_the_readme_and_has_help() -> None:
+    readme = text("README.md")
+    for name, command in main.commands.items():
+        assert f"orchestrate {name}" in readme
+        assert command.help
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_path_in_the_documents_exists(name: str) -> None:
+    for path in PATH.findall(text(name)):
+        assert (CHECKOUT / path).exists() or (CHECKOUT / "tests" / path).exists(), path
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_make_target_in_the_documents_exists(name: str) -> None:
+    done = subprocess.run(["make", "--dry-run", "help"], cwd=CHECKOUT, capture_output=True, check=True)
+    assert done.returncode == 0
+    targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
+    assert set(TARGET.findall(text(name))) <= targets
+
+
+@pytest.mark.parametrize("script", ["docker/setup.sh", ".ci/run"])
+def test_the_scripts_are_executable_and_parse(script: str) -> None:
+    assert (CHECKOUT / script).stat().st_mode & 0o111
+    assert subprocess.run(["bash", "-n", script], cwd=CHECKOUT, check=False).returncode == 0

@@ -142,7 +142,7 @@ def receive(arguments: list[str]) -> FinetuneJob:
     """Return the job from stdin; under a distributed launch the first process reads it for all."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return read_job(FinetuneJob, arguments)
-    state = PartialState()
+    state = PartialState(cpu=not torch.cuda.is_available())
     jobs = [read_job(FinetuneJob, arguments) if state.is_main_process else None]
     received = broadcast_object_list(jobs, from_process=0)[0]
     assert received is not None  # noqa: S101 - process 0 sent it, or died

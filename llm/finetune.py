@@ -152,7 +152,7 @@ def receive(arguments: list[str]) -> FinetuneJob:
 def prepare(job: FinetuneJob, entries: list[Entry]) -> tuple[Training, Loaded, str]:
     """Build model, optimizer and examples; also return the name of the optimizer."""
     device = pick_device(job.model)
-    set_seed(job.seed)
+    set_seed(job.seed % 2**32)  # numpy takes 32 bits; job seeds have 63
     accelerator = Accelerator(mixed_precision=mixed_precision(job.model, device), cpu=device.type == "cpu")
     with accelerator.main_process_first():
         loaded = adapted(job)

@@ -68,7 +68,12 @@ class Funnel:
         return None
 
     def pairs(self) -> Sequence[tuple[str, str]]:
-        """Return what is shown, name and text, in the order of the funnel."""
+        """Return what is shown in the present stage, name and text, in the order of the funnel."""
+        if self.stage == "finetune":
+            step = self.step
+            return [("step", "-" if step is None else f"{step.step} of {step.steps}, loss {step.loss:.3f}")]
+        if self.stage == "corpus":
+            return []
         of_total = f" of {self.total}" if self.total is not None else ""
         shown = [
             ("generated", f"{self.generated}{of_total}"),
@@ -83,9 +88,12 @@ class Funnel:
         ]
         if self.quarantined:
             shown.append(("quarantined", f"{self.quarantined}"))
-        if self.stage == "finetune" and self.step is not None:
-            shown.append(("step", f"{self.step.step} of {self.step.steps}, loss {self.step.loss:.3f}"))
         return shown
+
+    @property
+    def title(self) -> str:
+        """The cycle and its stage in a few words."""
+        return f"cycle {self.cycle} of {self.cycles}: {self.stage}" if self.cycle else self.stage
 
     def _begin(self, event: StageBegins, now: float) -> None:
         self._enter(event.cycle)

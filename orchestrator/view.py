@@ -74,9 +74,10 @@ class View:
     def _line(self) -> str:
         with self._lock:
             funnel = self._funnel
+            now = time.monotonic()
             parts = [f"{name} {text}" for name, text in funnel.pairs()]
-            left = duration(funnel.left(now=time.monotonic()))
-            return f"cycle {funnel.cycle} of {funnel.cycles}, {funnel.stage}: {', '.join(parts)}, left {left}"
+            parts += [f"since {duration(now - funnel.since)}", f"left {duration(funnel.left(now=now))}"]
+            return f"{funnel.title}: {', '.join(parts)}"
 
     def _panel(self) -> Panel:
         with self._lock:
@@ -86,7 +87,7 @@ class View:
                 table.add_row(Text(name, style="dim"), Text(text, style="bold"))
             table.add_row(Text("this stage", style="dim"), Text(duration(now - funnel.since) if funnel.since else "-"))
             table.add_row(Text("about left", style="dim"), Text(duration(funnel.left(now=now))))
-            return Panel(table, title=f"cycle {funnel.cycle} of {funnel.cycles}: {funnel.stage}", expand=False)
+            return Panel(table, title=funnel.title, expand=False)
 
 
 def cycles_table(summaries: Sequence[CycleSummary]) -> Table:

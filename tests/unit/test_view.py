@@ -82,7 +82,7 @@ def test_without_a_terminal_every_stage_and_note_is_one_plain_line() -> None:
         view.observe(Note("[bold]as it stands"))
     lines = written.getvalue().splitlines()
     assert len(lines) == 3
-    assert lines[1].startswith("cycle 1 of 22, sample: generated 0 of 50")
+    assert lines[1].startswith("cycle 1 of 22: sample: generated 0 of 50")
     assert lines[2] == "[bold]as it stands"
 
 

@@ -57,7 +57,11 @@ def build(config: Config, *, wheel: Path, inspect: Inspect) -> Curation:
         ConfigError: no program is left, or a switch needs `corpus.qualified` and there is none.
         InfrastructureError: the wheel cannot be read, or the parser container failed.
     """
-    seeds, stages = candidates(config, wheel=wheel, inspect=inspect)
+    _check_switches(config)
+    passed = None
+    if config.corpus.qualified is not None:
+        passed = qualify.read(qualify.locate(config.corpus.qualified), protocol=config.protocol.hash())
+    seeds, stages = _curate(config, passed, wheel=wheel, inspect=inspect)
     seeds, stage = _split(config, seeds)
     stages += (stage,)
     if config.corpus.entries is not None:
@@ -74,26 +78,9 @@ def build(config: Config, *, wheel: Path, inspect: Inspect) -> Curation:
 def candidates(config: Config, *, wheel: Path, inspect: Inspect) -> tuple[list[Seed], tuple[Stage, ...]]:
     """Return the curated programs before they are split and selected, best CIFAR-10 accuracy first.
 
-    This is what `orchestrate corpus qualify` evaluates; with `corpus.qualified` unset it is the whole chain of LEMUR.
+    This is what `orchestrate corpus qualify` evaluates, so what was qualified before is not looked at.
     """
-    _check_switches(config)
-    source = lemur.read(wheel)
-    stages = [Stage(name="trial records", kept=source.trials), Stage(name="model files", kept=len(source.models))]
-    models: Sequence[lemur.Model] = source.models
-    passed: dict[str, Qualification] = {}
-    if config.corpus.qualified is not None:
-        passed = qualify.read(qualify.locate(config.corpus.qualified), protocol=config.protocol.hash())
-        models, stage = sift("qualified", models, lambda model: _unqualified(config, model.name, passed))
-        stages.append(stage)
-    read, found = _sound(config, models, inspect)
-    seeds, converted = _convert(config, read, inspect)
-    stages += [*found, *converted]
-    if passed:
-        seeds, stage = sift("qualified text", seeds, lambda seed: _other_text(seed, passed[seed.name]))
-        seeds = [replace(seed, qualification=passed[seed.name]) for seed in seeds]
-        stages.append(stage)
-    seeds, stage = deduplicate(config, seeds)
-    return seeds, (*stages, stage)
+    return _curate(config, None, wheel=wheel, inspect=inspect)
 
 
 def deduplicate(config: Config, seeds: Sequence[Seed]) -> tuple[list[Seed], Stage]:
@@ -147,6 +134,26 @@ def entries(config: Config, curation: Curation, store: Store) -> Iterator[Entry]
                 protocol=qualification.protocol if qualification else None,
                 messages=pair(seed.text.decode(), prompt=config.prompt, admission=config.admission, task=task),
             )
+
+
+def _curate(
+    config: Config, passed: dict[str, Qualification] | None, *, wheel: Path, inspect: Inspect
+) -> tuple[list[Seed], tuple[Stage, ...]]:
+    source = lemur.read(wheel)
+    stages = [Stage(name="trial records", kept=source.trials), Stage(name="model files", kept=len(source.models))]
+    models: Sequence[lemur.Model] = source.models
+    if passed is not None:
+        models, stage = sift("qualified", models, lambda model: _unqualified(config, model.name, passed))
+        stages.append(stage)
+    items, sound = _sound(config, models, inspect)
+    seeds, converted = _convert(config, items, inspect)
+    stages += [*sound, *converted]
+    if passed is not None:
+        seeds, stage = sift("qualified text", seeds, lambda seed: _other_text(seed, passed[seed.name]))
+        seeds = [replace(seed, qualification=passed[seed.name]) for seed in seeds]
+        stages.append(stage)
+    seeds, stage = deduplicate(config, seeds)
+    return seeds, (*stages, stage)
 
 
 def _sound(config: Config, models: Sequence[lemur.Model], inspect: Inspect) -> tuple[list[_Read], list[Stage]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 REQUIRED = ("__init__", "forward")
@@ -89,7 +90,7 @@ def imported_packages(tree: ast.Module) -> tuple[str, ...]:
         ContractError: more or longer names than a reply can hold.
     """
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -108,6 +109,18 @@ def dotted(node: ast.expr) -> str | None:
     if not isinstance(node, ast.Name):
         return None
     return ".".join([node.id, *reversed(names)])
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield every statement at any depth, without looking into expressions, which hold most of a tree's nodes."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, field, None)
+            if isinstance(inner, list):
+                waiting.extend(inner)
 
 
 def _literal_items(node: ast.expr) -> list[ast.expr | None]:

@@ -25,17 +25,12 @@ LAYOUT = frozenset(
 def scan(text: str) -> list[tokenize.TokenInfo]:
     """Return the tokens of a program that parses, comments included; rows count from 1, indentation is not looked at.
 
-    The text is read as if it stood in brackets, because `tokenize` refuses some indentation that Python accepts.
-
     Raises:
         SyntaxError, tokenize.TokenError: `text` is not Python.
     """
-    lines = io.StringIO(f"(\n{text}\n)", newline=None).readline
-    found = list(tokenize.generate_tokens(lines))
-    end = max(index for index, token in enumerate(found) if token.string == ")")
     return [
         token._replace(start=(token.start[0] - 1, token.start[1]), end=(token.end[0] - 1, token.end[1]))
-        for token in found[1:end]
+        for token in _bracketed(text)
     ]
 
 
@@ -47,8 +42,7 @@ def tokens(text: str) -> list[str]:
     Raises:
         SyntaxError, tokenize.TokenError: `text` is not Python.
     """
-    words = [token.string for token in scan(text) if token.type not in LAYOUT]
-    return [word for word in words if word.strip()]
+    return [token.string for token in _bracketed(text) if token.type not in LAYOUT and not token.string.isspace()]
 
 
 def shingles(words: list[str], size: int = SIZE) -> bytes:
@@ -63,3 +57,10 @@ def shingles(words: list[str], size: int = SIZE) -> bytes:
     }
     numbers = sorted(int.from_bytes(value, "little") for value in hashes)
     return struct.pack(f"<{len(numbers)}Q", *numbers)
+
+
+def _bracketed(text: str) -> list[tokenize.TokenInfo]:
+    """Read `text` as if it stood in brackets: `tokenize` refuses some indentation that Python accepts."""
+    found = list(tokenize.generate_tokens(io.StringIO(f"(\n{text}\n)", newline=None).readline))
+    end = next(index for index in range(len(found) - 1, -1, -1) if found[index].string == ")")
+    return found[1:end]

@@ -76,8 +76,8 @@ def _bootstrap(client: docker.DockerClient, *, cache: Path, log: Log) -> None:
         if process.returncode != 0:
             raise InfrastructureError("mmdebstrap failed: " + "\n".join(lines[-5:]))
         repository, tag = BOOTSTRAPPED.split(":")
-        with engine_errors(f"importing {BOOTSTRAPPED}"), archive.open("rb") as stream:
-            client.api.import_image_from_stream(stream, repository=repository, tag=tag)
+        with engine_errors(f"importing {BOOTSTRAPPED}"):
+            client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
 
 
 def _pull(client: docker.DockerClient, tag: str, *, log: Log) -> str | None:

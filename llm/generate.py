@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from llm import fence
+from llm.cache import give_room
 from llm.errors import WorkerError
 from llm.model import Loaded, attach, be_deterministic, load, prompt_ids
 from llm.sampling import Sampler
@@ -61,6 +62,7 @@ def sample(loaded: Loaded, prefix: Prefix, *, decoding: Decoding, chunk: Generat
     rows = [Row(index=index) for index in range(chunk.size)]
     cache = copy.deepcopy(prefix.cache)
     cache.batch_repeat_interleave(chunk.size)
+    give_room(cache)
     logits = prefix.logits.repeat(chunk.size, 1)
     while rows:
         chosen = sampler.draw(logits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ def _unpack(source: Path, target: Path, *, dtype: str) -> None:
         model = transformers.AutoModelForCausalLM.from_pretrained(
             **names, dtype=DTYPES[dtype], quantization_config=transformers.GgufConfig(dequantize=True)
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, struct.error) as error:
         raise WorkerError(f"llm.model.source {source}: cannot be read as a GGUF model: {error}") from error
     _unmark(model)
     model.save_pretrained(target)

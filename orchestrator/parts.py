@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -48,7 +49,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
 
     return Parts(
         generator=generator(config, cache=cache, log=log),
-        evaluator=lambda: sandbox(run, prepared),
+        evaluator=lambda: sandbox(run, prepared, cache=cache),
         trainer=trainer(config, cache=cache, log=log, observe=observe),
         seeds=seeds,
         prompt=prompts.messages(config.prompt, config.admission),
@@ -70,30 +71,40 @@ def trainer(config: Config, *, cache: Path, log: Path, observe: Observer) -> Tra
 
 
 @contextmanager
-def sandbox(run: RunFolder, prepared: Prepared) -> Iterator[Evaluator]:
+def sandbox(run: RunFolder, prepared: Prepared, *, cache: Path) -> Iterator[Evaluator]:
     """Start the evaluator of a run, and record under what circumstances."""
     with Containers(run.config.sandbox, owner="provenance") as containers:
         surroundings = containers.describe()
     gathered = provenance.gather(run.config, sandbox=surroundings, dataset=prepared.hash, seeds=run.corpus.read())
     provenance.record(run.provenance, gathered)
-    with SandboxEvaluator(config=run.config, store=run.store, prepared=prepared, key=host_key(run.path)) as evaluator:
+    key = host_key(run.path, config=run.config, cache=cache)
+    with SandboxEvaluator(config=run.config, store=run.store, prepared=prepared, key=key) as evaluator:
         yield evaluator
 
 
-def host_key(folder: Path) -> bytes:
+def host_key(folder: Path, *, config: Config, cache: Path) -> bytes:
     """Return the run's own secret, made on first use and readable by its owner alone.
 
     With a candidate's id it gives the order in which the validation images are shown, so it never enters a container.
+    It is derived from a secret of this machine and the configuration's hash, so that a repeated run repeats the order.
 
     Raises:
         InfrastructureError: it cannot be read or written, or was damaged.
     """
     path = folder / "key"
+    if path.exists():
+        return _secret(path, b"")
+    machine = _secret(cache / "host.key", secrets.token_bytes(KEY_BYTES))
+    return _secret(path, hmac.digest(machine, config.hash().encode(), "sha256"))
+
+
+def _secret(path: Path, fresh: bytes) -> bytes:
+    """Return the secret in `path`; where there is none yet, `fresh` becomes it."""
     try:
         if not path.exists():
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(KEY_BYTES))
+                file.write(fresh)
         key = path.read_bytes()
     except OSError as error:
         raise InfrastructureError(f"{path}: cannot be read or written: {error}") from error

@@ -171,7 +171,7 @@ def _files(limits: Limits) -> tuple[Probe, ...]:
         Probe(
             "/tmp size",
             f"{limits.tmp >> 20} MiB",
-            fill.format(path="/tmp", limit=limits.tmp),  # noqa: S108 - inside the container
+            fill.format(path="/tmp", limit=limits.tmp),
             ends_as=("out_of_memory",),
         ),
         Probe(
@@ -188,7 +188,7 @@ def _files(limits: Limits) -> tuple[Probe, ...]:
         Probe(
             "shared memory",
             f"{limits.shm >> 20} MiB",
-            fill.format(path="/dev/shm", limit=limits.shm),  # noqa: S108 - inside the container
+            fill.format(path="/dev/shm", limit=limits.shm),
             ends_as=("out_of_memory",),
             unenforced_by="runsc",
         ),

@@ -32,7 +32,7 @@ install_packages() {
     [ "${#missing[@]}" -gt 0 ] || return 0
     say "installing Debian packages: ${missing[*]}"
     apt-get update -q > /dev/null
-    apt-get install -q -y --no-install-recommends "${missing[@]}" > /dev/null
+    apt-get install -q -y "${missing[@]}" > /dev/null
 }
 
 # --- venv -----------------------------------------------------------------------------------------------------------
@@ -82,7 +82,8 @@ ensure_engine() {
 
 install_engine() {
     local packages=(mmdebstrap)
-    command -v dockerd > /dev/null || packages+=(docker.io iptables ca-certificates)
+    command -v dockerd > /dev/null || packages+=(docker.io)
+    has_service_manager || packages+=(cgroupfs-mount)
     command -v runsc > /dev/null || ! apt-cache show runsc > /dev/null 2>&1 || packages+=(runsc)
     install_packages "${packages[@]}"
     # a first apt-get update may have been needed before runsc was known
@@ -100,6 +101,7 @@ start_engine() {
             '["--network=none", "--platform=ptrace", "--oci-seccomp"]' > "$cache/dockerd.json"
         options+=(--config-file "$(realpath "$cache/dockerd.json")")
     fi
+    mountpoint -q /sys/fs/cgroup || { say "mounting the control groups"; cgroupfs-mount; }
     say "no service manager runs: starting dockerd by hand (log: $log_file, pid: $pid_file)"
     setsid nohup dockerd "${options[@]}" > "$log_file" 2>&1 < /dev/null &
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +73,7 @@ class ControlGroup:
         controllers = [""] if _unified() else [path.name for path in ROOT.iterdir() if path.is_dir()]
         for folder in map(self._folder, controllers):
             with contextlib.suppress(OSError):
-                os.rmdir(folder)
+                folder.rmdir()
 
 
 def _unified() -> bool:

@@ -34,10 +34,7 @@ class Containers:
             self._seccomp = SECCOMP.read_text(encoding="utf-8")
             with engine_errors("reading the engine's settings"):
                 self._info: dict[str, Any] = self._client.info()
-            runtimes = self._info.get("Runtimes", {})
-            if self._sandbox.runtime not in runtimes:
-                known = ", ".join(sorted(runtimes))
-                raise InfrastructureError(f"sandbox.runtime is {self._sandbox.runtime}; the engine knows only {known}")
+            _check_runtime(self._sandbox.runtime, self._info)
             reap(self._client, driver=self._driver)
         except BaseException:
             self._client.close()
@@ -104,3 +101,10 @@ class Containers:
     @property
     def _driver(self) -> str:
         return str(self._info.get("CgroupDriver", "cgroupfs"))
+
+
+def _check_runtime(runtime: str, info: dict[str, Any]) -> None:
+    runtimes = info.get("Runtimes", {})
+    if runtime not in runtimes:
+        known = ", ".join(sorted(runtimes))
+        raise InfrastructureError(f"sandbox.runtime is {runtime}; the engine knows only {known}")

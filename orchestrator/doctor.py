@@ -97,7 +97,9 @@ def machine() -> list[Fact]:
         _option("seccomp", options),
         _option("AppArmor", options),
         _option("SELinux", options),
-        Fact("user namespaces", "remapped" if "name=userns" in options else "missing", present="name=userns" in options),
+        Fact(
+            "user namespaces", "remapped" if "name=userns" in options else "missing", present="name=userns" in options
+        ),
         Fact("GPU", _first_line("nvidia-smi", "-L"), present=shutil.which("nvidia-smi") is not None),
         Fact("NVIDIA toolkit", _first_line("nvidia-ctk", "--version"), present=shutil.which("nvidia-ctk") is not None),
     ]

@@ -16,6 +16,8 @@ from orchestrator.records import Count, Record
 from orchestrator.sandbox import Container
 from sandbox_image import wire
 
+LAST_SECONDS = 60.0  # of a parser container's life, in which it takes no new program
+
 
 class Findings(Record):
     """What the parser container says of one program."""
@@ -117,7 +119,11 @@ class Parser:
             )
 
     def _fresh(self) -> Container:
-        if self._container is None or self._used >= self._uses or self._container.expires - time.monotonic() < 60:
+        if (
+            self._container is None
+            or self._used >= self._uses
+            or self._container.expires - time.monotonic() < LAST_SECONDS
+        ):
             self._retire()
             self._container = self._start()
             await_ready(self._container, seconds=self._ready)

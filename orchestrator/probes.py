@@ -264,8 +264,8 @@ def _denials() -> tuple[Probe, ...]:
             """
             flags = 0x10000000  # CLONE_NEWUSER
             all_refused({"mount": (call, 165, b"none", b"/tmp", b"tmpfs", 0, 0), "umount": (call, 166, b"/tmp", 0),
-                         "unshare": (call, 272, flags), "setns": (call, 308, 0, 0), "pivot_root": (call, 155, b"/", b"/"),
-                         "chroot": (call, 161, b"/tmp")})
+                         "unshare": (call, 272, flags), "setns": (call, 308, 0, 0),
+                         "pivot_root": (call, 155, b"/", b"/"), "chroot": (call, 161, b"/tmp")})
             """,
         ),
         Probe(
@@ -323,7 +323,8 @@ def _identity() -> tuple[Probe, ...]:
             mounts = open("/proc/self/mountinfo").read()
             known = {"HOME", "LANG", "OMP_NUM_THREADS", "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "PATH", "HOSTNAME",
                      "USER", "PYTHONDONTWRITEBYTECODE", "LC_CTYPE"}
-            extra = sorted(name for name in os.environ if name not in known and "TORCH" not in name and "KMP" not in name)
+            torchs = ("TORCH", "PYTORCH", "KMP", "OMP")
+            extra = sorted(name for name in os.environ if name not in known and not name.startswith(torchs))
             bad = extra + [word for word in ("docker.sock", "containerd.sock") if word in mounts]
             not_held(", ".join(bad)) if bad else held("no variable and no socket of the host")
             """,

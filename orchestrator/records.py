@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 
 STAGES = ("extract", "parse", "contract", "import", "instantiate", "forward", "train", "predict")
 Stage = Literal["extract", "parse", "contract", "import", "instantiate", "forward", "train", "predict"]

@@ -107,7 +107,7 @@ class Container:
         except queue.Empty:
             return None
 
-    def close(self, *, grace: float = 0.0) -> End:
+    def close(self, *, grace: int = 0) -> End:
         """End the container (after `grace` seconds in which it may do so itself) and remove every trace of it."""
         self._closing.set()
         try:
@@ -124,7 +124,7 @@ class Container:
                 self._reader.join(timeout=5)
             self.group.remove()
 
-    def _end(self, grace: float) -> End:
+    def _end(self, grace: int) -> End:
         from docker.errors import APIError, NotFound
         from requests.exceptions import RequestException
 

@@ -10,17 +10,17 @@ from pydantic import ValidationError
 
 from orchestrator.config import Deadlines
 from orchestrator.errors import InfrastructureError
-from orchestrator.records import STAGES, Death, Execution, Reply, Stage, StageFailure
+from orchestrator.records import Death, Execution, Reply, Stage, StageFailure
 from orchestrator.sandbox import Arrival, Container, End
 from sandbox_image import wire
 
-RUN_STAGES = STAGES[STAGES.index("import") :]
+RUN_STAGES: tuple[Stage, ...] = ("import", "instantiate", "forward", "train", "predict")
 STREAMS = {wire.STDOUT: "stdout", wire.STDERR: "stderr"}
 SIGKILL_EXIT = 137
-GRACE = 10.0  # seconds in which a container that closed its wire may end by itself
+GRACE = 10  # seconds in which a container that closed its wire may end by itself
 
 
-class Broken(Exception):
+class BrokenWireError(Exception):
     """The container broke the wire's rules; the message says how."""
 
 
@@ -61,7 +61,7 @@ class Trial:
             ended_by, cause = self._converse()
             silent = ended_by == "death" and self._death is None
             ordered_elsewhere = silent and self.container.ended_elsewhere()
-            end = self.container.close(grace=GRACE if silent else 0.0)
+            end = self.container.close(grace=GRACE if silent else 0)
             self._blame(end, silent=silent, ordered_elsewhere=ordered_elsewhere)
         finally:
             if end is None:
@@ -85,7 +85,7 @@ class Trial:
                 return ("wire", arrival.broken) if arrival.broken else ("death", None)
             try:
                 self._take(arrival, arrival.frame)
-            except (Broken, wire.WireError, ValidationError) as error:
+            except (BrokenWireError, wire.WireError, ValidationError) as error:
                 self._mark(arrival.at)
                 return "wire", str(error)
             if self._death is not None:
@@ -114,29 +114,28 @@ class Trial:
         elif frame.kind == wire.CLAIM:
             for name, value in frame.json().items():
                 if name not in ("parameters", "batches", "samples", "passes") or type(value) is not int or value < 0:
-                    raise Broken(f"claim {name[:20]!r} is not known or not a count")
+                    raise BrokenWireError(f"claim {name[:20]!r} is not known or not a count")
                 self._claims[name] = value
         elif frame.kind == wire.ERROR:
             self._failure = StageFailure.model_validate(frame.json())
         elif frame.kind == wire.PREDICTIONS:
             if self._stage != "predict":
-                raise Broken(f"predictions during {self._stage}")
+                raise BrokenWireError(f"predictions during {self._stage}")
             self._predictions = frame.payload
         elif frame.kind == wire.DEATH:
             self._death = Death.model_validate(frame.json())
         else:
-            raise Broken(f"frame {frame.kind!r} has no place in a trial")
+            raise BrokenWireError(f"frame {frame.kind!r} has no place in a trial")
 
     def _enter(self, name: object, now: float) -> None:
-        if name not in RUN_STAGES:
-            raise Broken("unknown stage")
         if name == "import" and self._stage == "import" and "import" not in self._seconds:
             return
-        if RUN_STAGES.index(name) != RUN_STAGES.index(self._stage) + 1:
-            raise Broken(f"stage {name} after {self._stage}")
+        following = RUN_STAGES[RUN_STAGES.index(self._stage) + 1 :][:1]
+        if name not in following:
+            raise BrokenWireError(f"an unexpected stage after {self._stage}")
         self._mark(now)
-        self._stage = name
-        if name == "predict":
+        self._stage = following[0]
+        if self._stage == "predict":
             self.container.send(wire.encode(wire.IMAGES, self.work.images), timeout=self.deadlines.predict)
 
     def _blame(self, end: End, *, silent: bool, ordered_elsewhere: bool) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 PADDING = 4
+MIRRORED_SHARE = 0.5
 
 
 class Normaliser:
@@ -69,7 +70,7 @@ def crop_and_flip(images: torch.Tensor, random: torch.Generator) -> torch.Tensor
     count, _, height, width = images.shape
     device = images.device
     top, left = (torch.randint(0, 2 * PADDING + 1, (count,), generator=random).to(device) for _ in range(2))
-    mirrored = (torch.rand(count, generator=random) < 0.5).to(device)
+    mirrored = (torch.rand(count, generator=random) < MIRRORED_SHARE).to(device)
     padded = torch.nn.functional.pad(images, (PADDING,) * 4)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)
     cropped = windows[torch.arange(count, device=device), :, top, left]

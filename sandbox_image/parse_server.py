@@ -23,7 +23,7 @@ def serve(*, life: float) -> None:
     frames: list[wire.Frame] = []
     while data := os.read(HOST_IN, 1 << 16):
         frames += decoder.feed(data)
-        while len(frames) >= 2:
+        while len(frames) >= len((wire.JOB, wire.SOURCE)):
             job, source = frames.pop(0).json(), frames.pop(0).payload
             _answer(job, source)
 

@@ -139,8 +139,9 @@ def _forward(net: torch.nn.Module, job: dict[str, Any], device: torch.device) ->
 
 def _train(net: torch.nn.Module, job: dict[str, Any], device: torch.device, channel: Channel) -> None:
     feeder = Feeder(folder=DATA, job=job, device=device)
-    net.train_setup(dict(job["prm"]))
-    net.learn(feeder)
+    program: Any = net
+    program.train_setup(dict(job["prm"]))
+    program.learn(feeder)
     claim = {"batches": feeder.batches, "samples": feeder.samples, "passes": feeder.passes}
     channel.send(wire.encode_json(wire.CLAIM, claim))
 
@@ -153,7 +154,7 @@ def _predict(net: torch.nn.Module, job: dict[str, Any], device: torch.device, ch
     net.eval()
     with torch.no_grad():
         for batch in images.split(shape[0]):
-            answers.append(_classes(net(normalise(batch.to(device))), len(batch), job))
+            answers += [_classes(net(normalise(batch.to(device))), len(batch), job)]
     return torch.cat(answers).cpu().numpy().astype("<u2").tobytes()
 
 

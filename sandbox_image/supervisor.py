@@ -22,7 +22,7 @@ PR_SET_DUMPABLE = 4
 
 
 def prctl(option: int, value: int) -> None:
-    """Call prctl(2); a kernel that refuses is not an error here, since the host checks every limit itself."""
+    """Set a process attribute; a kernel that refuses is not an error here, since the host checks every limit itself."""
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
@@ -64,7 +64,7 @@ def _warm() -> dict[str, Any]:
 
 def _receive_job(host: wire.Decoder) -> tuple[dict[str, Any], bytes, list[wire.Frame]]:
     frames: list[wire.Frame] = []
-    while len(frames) < 2:
+    while len(frames) < len((wire.JOB, wire.SOURCE)):
         data = os.read(HOST_IN, CHUNK)
         if not data:
             os._exit(0)
@@ -115,5 +115,5 @@ def _serve(job: dict[str, Any], source: bytes) -> None:
 
 
 def _unbuffered(descriptor: int) -> io.TextIOWrapper:
-    raw = open(descriptor, "wb", buffering=0, closefd=False)
+    raw = io.FileIO(descriptor, "wb", closefd=False)
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 
@@ -44,10 +45,8 @@ def test_an_unknown_kind_is_refused() -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_give_an_object_or_a_wire_error(data: bytes) -> None:
-    try:
+    with contextlib.suppress(wire.WireError):
         assert isinstance(wire.decode_json(data), dict)
-    except wire.WireError:
-        pass
 
 
 @pytest.mark.parametrize(

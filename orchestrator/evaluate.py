@@ -14,7 +14,14 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_any,
+    stop_when_event_set,
+    wait_exponential,
+)
 
 from orchestrator.config import Config
 from orchestrator.containers import Containers
@@ -42,6 +49,8 @@ class SandboxEvaluator:
         self._prepared = prepared
         self._key = key
         self._resources = ExitStack()
+        self._running: dict[Slot, Container] = {}
+        self._stopping = threading.Event()
 
     def __enter__(self) -> Self:
         config, sandbox = self._config, self._config.sandbox
@@ -68,6 +77,7 @@ class SandboxEvaluator:
             )
             self._workers = ThreadPoolExecutor(max_workers=sandbox.slots, thread_name_prefix="trial")
             stack.callback(self._workers.shutdown, wait=True, cancel_futures=True)
+            stack.callback(self._call_off)
             self._resources = stack.pop_all()
         return self
 
@@ -119,7 +129,7 @@ class SandboxEvaluator:
         """Try again where the infrastructure failed, within bounds; past them the candidate is quarantined."""
         attempts = Retrying(
             retry=retry_if_exception_type(InfrastructureError),
-            stop=stop_after_attempt(1 + self._config.retries),
+            stop=stop_any(stop_after_attempt(1 + self._config.retries), stop_when_event_set(self._stopping)),
             wait=wait_exponential(multiplier=0.5, max=8),
             reraise=True,
         )
@@ -128,6 +138,8 @@ class SandboxEvaluator:
                 with attempt:
                     return self._try(candidate, runs)
         except InfrastructureError as error:
+            if self._stopping.is_set():
+                raise
             self._containers.ping()
             return Evaluation(candidate=candidate, verdict=quarantined(candidate, str(error), self._terms))
         raise AssertionError("tenacity either returns or raises")
@@ -135,7 +147,7 @@ class SandboxEvaluator:
     def _try(self, candidate: Candidate, runs: bytes) -> Evaluation:
         slot = self._free.get()
         try:
-            container = self._pool.claim(slot)
+            container = self._claim(slot)
             answers = self._answers(candidate)
             images = np.ascontiguousarray(self._prepared.validation_images()[answers.order])
             work = Work(job=self._job(candidate, slot), source=runs, images=images.tobytes())
@@ -143,6 +155,7 @@ class SandboxEvaluator:
             trial = Trial(container, work, deadlines=sandbox.deadlines, log_stored=sandbox.log_stored)
             execution, reply, output = trial.run()
         finally:
+            self._running.pop(slot, None)
             self._free.put(slot)
         logs = {name: self._store.put(content) for name, content in output.items()}
         execution = execution.model_copy(update=logs)
@@ -150,6 +163,19 @@ class SandboxEvaluator:
         if predictions is not None:
             self._store.put(predictions)
         return Evaluation(candidate=candidate, verdict=verdict)
+
+    def _claim(self, slot: Slot) -> Container:
+        container = self._pool.claim(slot)
+        self._running[slot] = container
+        if self._stopping.is_set():
+            container.call_off()
+        return container
+
+    def _call_off(self) -> None:
+        """End what still runs: nobody waits for its verdict, and none is recorded."""
+        self._stopping.set()
+        for container in list(self._running.values()):
+            container.call_off()
 
     def _ready(self, slot: Slot) -> Container:
         return self._containers.supervisor(train=self._prepared.train_dir, gpu=slot.gpu)

@@ -60,6 +60,7 @@ class Container:
     _arrivals: queue.Queue[Arrival] = field(default_factory=queue.Queue)
     _reader: threading.Thread | None = None
     _closing: threading.Event = field(default_factory=threading.Event)
+    _called_off: threading.Event = field(default_factory=threading.Event)
     _started: float = field(default_factory=time.time)
 
     @classmethod
@@ -101,11 +102,23 @@ class Container:
         return True
 
     def receive(self, *, deadline: float) -> Arrival | None:
-        """Return the next frame or the end of the stream; None where `deadline` (monotonic) passes first."""
+        """Return the next frame or the end of the stream; None where `deadline` (monotonic) passes first.
+
+        Raises:
+            InfrastructureError: the conversation was called off.
+        """
         try:
-            return self._arrivals.get(timeout=max(0.0, deadline - time.monotonic()))
+            arrival = self._arrivals.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
-            return None
+            arrival = None
+        if self._called_off.is_set():
+            raise InfrastructureError("the evaluation was called off")
+        return arrival
+
+    def call_off(self) -> None:
+        """Make whoever talks to the container stop at once, and close it; from any thread."""
+        self._called_off.set()
+        self._arrivals.put(Arrival(at=time.monotonic(), frame=None))
 
     def close(self, *, grace: int = 0) -> End:
         """End the container (after `grace` seconds in which it may do so itself) and remove every trace of it."""

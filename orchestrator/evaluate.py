@@ -26,6 +26,7 @@ from tenacity import (
 from orchestrator.config import Config
 from orchestrator.containers import Containers
 from orchestrator.datasets import Prepared
+from orchestrator.epoch import Epoch
 from orchestrator.errors import InfrastructureError
 from orchestrator.intake import Intake
 from orchestrator.pool import Pool, Slot
@@ -60,7 +61,12 @@ class SandboxEvaluator:
             )
             environment = self._store.put(canonical(self._containers.describe()))
             budget = config.admission.parameter_budget if config.admission.enforce_budget else None
-            self._terms = Terms(protocol=config.protocol.hash(), environment=environment, parameter_budget=budget)
+            self._terms = Terms(
+                protocol=config.protocol.hash(),
+                environment=environment,
+                parameter_budget=budget,
+                epoch=Epoch(train=self._prepared.train_count, validation=len(self._prepared.validation_labels)),
+            )
             slots = [
                 Slot(index=number, gpu=sandbox.gpus[number % len(sandbox.gpus)] if sandbox.gpus else None)
                 for number in range(sandbox.slots)

@@ -198,6 +198,7 @@ class Execution(Record):
     exit_code: int | None = None
     oom_killed: bool = False
     seconds: dict[str, Seconds]
+    stage_cpu_seconds: dict[str, Seconds] = Field(default_factory=dict)
     peak_memory: Count | None = None
     cpu_seconds: Seconds | None = None
     stdout: Digest | None = None
@@ -255,6 +256,9 @@ class Measured(Record):
     """What the host measured of one evaluation; the only part of a verdict that differs between equal runs."""
 
     seconds: dict[str, Seconds] = Field(default_factory=dict)
+    stage_cpu_seconds: dict[str, Seconds] = Field(default_factory=dict)
+    training_cost: Seconds | None = None
+    flags: tuple[str, ...] = ()
     peak_memory: Count | None = None
     cpu_seconds: Seconds | None = None
     container_id: str | None = None

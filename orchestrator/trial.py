@@ -44,6 +44,8 @@ class Trial:
     _stage: Stage = "import"
     _began: float = 0.0
     _seconds: dict[str, float] = field(default_factory=dict)
+    _cpu: dict[str, float] = field(default_factory=dict)
+    _cpu_before: float = 0.0
     _claims: dict[str, int] = field(default_factory=dict)
     _streams: dict[bytes, bytearray] = field(default_factory=lambda: {kind: bytearray() for kind in STREAMS})
     _failure: StageFailure | None = None
@@ -70,6 +72,7 @@ class Trial:
 
     def _converse(self) -> tuple[Any, str | None]:
         self._began = begun = time.monotonic()
+        self._cpu_before = self.container.group.usage().cpu_seconds or 0.0
         job = wire.encode_json(wire.JOB, self.work.job) + wire.encode(wire.SOURCE, self.work.source)
         self.container.send(job, timeout=self.deadlines.import_)
         while True:
@@ -99,6 +102,10 @@ class Trial:
     def _mark(self, now: float) -> None:
         self._seconds[self._stage] = max(0.0, now - self._began)
         self._began = now
+        used = self.container.group.usage().cpu_seconds
+        if used is not None:
+            self._cpu[self._stage] = max(0.0, used - self._cpu_before)
+            self._cpu_before = used
 
     def _how_it_ended(self) -> str:
         if self._death is not None and self._death.flood:
@@ -161,6 +168,7 @@ class Trial:
             exit_code=end.exit_code,
             oom_killed=end.oom_killed,
             seconds={name: round(value, 4) for name, value in self._seconds.items()},
+            stage_cpu_seconds={name: round(value, 4) for name, value in self._cpu.items()},
             peak_memory=end.usage.peak_memory,
             cpu_seconds=end.usage.cpu_seconds,
             log_bytes=log_bytes,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.epoch import Epoch, flags, training_cost
 from orchestrator.records import Candidate, Claimed, Digest, Execution, Failed, Measured, Passed, Reply, Verdict, digest
 
 CAUSE_LIMIT = 300
@@ -27,11 +28,12 @@ class Answers:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a verdict is stored under, and the parameter budget where one is enforced."""
+    """What a verdict is stored under, the parameter budget where one is enforced, and the size of one epoch."""
 
     protocol: Digest
     environment: Digest
     parameter_budget: int | None = None
+    epoch: Epoch | None = None
 
 
 def judge(
@@ -54,7 +56,7 @@ def judge(
         protocol=terms.protocol,
         environment=terms.environment,
         claimed=_claimed(reply),
-        measured=_measured(execution),
+        measured=_measured(execution, reply, terms),
     )
     return verdict, predictions
 
@@ -163,10 +165,14 @@ def _claimed(reply: Reply) -> Claimed:
     )
 
 
-def _measured(execution: Execution | None) -> Measured:
+def _measured(execution: Execution | None, reply: Reply, terms: Terms) -> Measured:
     if execution is None:
         return Measured()
-    return Measured(**execution.model_dump(include=set(Measured.model_fields)))
+    seen = execution.model_dump(include=set(Measured.model_fields))
+    if terms.epoch is None:
+        return Measured(**seen)
+    cost = training_cost(execution, terms.epoch)
+    return Measured(**seen, training_cost=cost, flags=flags(execution, reply, terms.epoch))
 
 
 def _signal_name(number: int) -> str:

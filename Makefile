@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup engine images image assets data cycle test lint unit stop clean
+.PHONY: help setup engine images image assets data cycle test lint unit attack stop clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ unit: $(INSTALLED) ## Run the tests that need neither Docker nor torch
 
 test: image assets data lint ## Set everything up, check style and types, and run all tests
 	$(BIN)/pytest
+
+attack: image data ## Run every hostile program under runc and gVisor, and print what each got
+	$(BIN)/python -m tests.adversarial.attack
 
 stop: ## Stop the Docker engine that `make setup` started by itself, and no other
 	@docker/setup.sh stop

@@ -1,0 +1,29 @@
+# expect: killed train SIGBUS
+import mmap
+import os
+
+import torch
+import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self, in_shape, out_shape, prm, device):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_shape[1] * in_shape[2] * in_shape[3], out_shape[0]))
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def train_setup(self, prm):
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+
+    def learn(self, train_data):
+        descriptor = os.memfd_create("short")
+        os.ftruncate(descriptor, 4096)
+        view = mmap.mmap(descriptor, 4096)
+        os.ftruncate(descriptor, 0)
+        view[0]
+
+
+def supported_hyperparameters():
+    return {"lr", "momentum"}

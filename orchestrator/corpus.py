@@ -75,12 +75,15 @@ def build(config: Config, *, wheel: Path, inspect: Inspect) -> Curation:
     return Curation(seeds=tuple(seeds), stages=stages)
 
 
-def candidates(config: Config, *, wheel: Path, inspect: Inspect) -> tuple[list[Seed], tuple[Stage, ...]]:
+def candidates(
+    config: Config, *, wheel: Path, inspect: Inspect, names: frozenset[str] | None = None
+) -> tuple[list[Seed], tuple[Stage, ...]]:
     """Return the curated programs before they are split and selected, best CIFAR-10 accuracy first.
 
-    This is what `orchestrate corpus qualify` evaluates, so what was qualified before is not looked at.
+    This is what `orchestrate corpus qualify` evaluates, so what was qualified before is not looked at. With `names`,
+    no other program is.
     """
-    return _curate(config, None, wheel=wheel, inspect=inspect)
+    return _curate(config, None, wheel=wheel, inspect=inspect, names=names)
 
 
 def deduplicate(config: Config, seeds: Sequence[Seed]) -> tuple[list[Seed], Stage]:
@@ -137,11 +140,21 @@ def entries(config: Config, curation: Curation, store: Store) -> Iterator[Entry]
 
 
 def _curate(
-    config: Config, passed: dict[str, Qualification] | None, *, wheel: Path, inspect: Inspect
+    config: Config,
+    passed: dict[str, Qualification] | None,
+    *,
+    wheel: Path,
+    inspect: Inspect,
+    names: frozenset[str] | None = None,
 ) -> tuple[list[Seed], tuple[Stage, ...]]:
     source = lemur.read(wheel)
     stages = [Stage(name="trial records", kept=source.trials), Stage(name="model files", kept=len(source.models))]
     models: Sequence[lemur.Model] = source.models
+    if names is not None:
+        models, stage = sift(
+            "named", models, lambda model: None if model.name in names else Drop(model.name, "not named")
+        )
+        stages.append(stage)
     if passed is not None:
         models, stage = sift("qualified", models, lambda model: _unqualified(config, model.name, passed))
         stages.append(stage)

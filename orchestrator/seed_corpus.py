@@ -28,11 +28,11 @@ def curate(config: Config, *, cache: Path) -> Curation:
         return corpus.build(config, wheel=wheel, inspect=parser.parse_all)
 
 
-def curated(config: Config, *, cache: Path) -> list[Seed]:
-    """Return the curated programs before any is chosen, best first: those that may be qualified."""
+def curated(config: Config, *, cache: Path, names: frozenset[str] | None = None) -> list[Seed]:
+    """Return the curated programs before any is chosen, best first: those that may be qualified; or only `names`."""
     wheel = assets.wheel(config.corpus.lemur, cache)
     with _parser(config) as parser:
-        seeds, _ = corpus.candidates(config, wheel=wheel, inspect=parser.parse_all)
+        seeds, _ = corpus.candidates(config, wheel=wheel, inspect=parser.parse_all, names=names)
     return seeds
 
 

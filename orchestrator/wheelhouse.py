@@ -47,7 +47,7 @@ def download_command(requirements: Path, *, target: Path) -> list[str]:
     platforms += [f"manylinux_2_{minor}_x86_64" for minor in range(OLDEST_GLIBC, GLIBC + 1)]
     return [
         sys.executable,
-        *("-m", "pip", "download", "--no-input", "--progress-bar=off", "--only-binary=:all:"),
+        *("-m", "pip", "download", "--quiet", "--no-input", "--progress-bar=off", "--only-binary=:all:"),
         *(f"--python-version={PYTHON}", "--implementation=cp"),
         *(f"--platform={platform}" for platform in platforms),
         *(f"--dest={target}", f"--requirement={requirements}", "pip"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -80,9 +80,18 @@ def corpus_stats(*, config_path: Path, jsonl: bool, overrides: tuple[str, ...], 
 @config_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The JSON Lines to extend.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many curated programs.")
+@click.option("--names", "listed", type=click.File(), help="Only the programs that this file names, one a line.")
 @set_option
 @cache_option
-def corpus_qualify(*, config_path: Path, out: Path, limit: int | None, overrides: tuple[str, ...], cache: Path) -> None:
+def corpus_qualify(
+    *,
+    config_path: Path,
+    out: Path,
+    limit: int | None,
+    listed: TextIO | None,
+    overrides: tuple[str, ...],
+    cache: Path,
+) -> None:
     """Evaluate curated programs under the configuration's protocol; those that OUT already holds are skipped.
 
     A configuration may then name OUT as corpus.qualified, so that only programs that learn are trained on.
@@ -92,8 +101,9 @@ def corpus_qualify(*, config_path: Path, out: Path, limit: int | None, overrides
 
     config = configured(config_path, overrides)
     console = prose()
+    names = None if listed is None else frozenset(listed.read().split())
     with console.status("curating"):
-        seeds = curated(config, cache=cache)[:limit]
+        seeds = curated(config, cache=cache, names=names)[:limit]
     began = time.monotonic()
     for done, record in enumerate(qualifications(config, seeds, out=out, cache=cache), start=1):
         shown = record.state if record.accuracy is None else f"{record.accuracy:.1%}"

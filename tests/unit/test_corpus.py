@@ -227,3 +227,11 @@ def test_measurements_of_another_text_or_protocol_do_not_count(wheel: Path, tmp_
 def test_a_missing_qualification_file_is_named() -> None:
     with pytest.raises(ConfigError, match="nowhere"):
         qualify.locate("nowhere.jsonl")
+
+
+def test_only_named_programs_are_looked_at_where_names_are_given(wheel: Path) -> None:
+    everything, _ = corpus.candidates(config(), wheel=wheel, inspect=inspect)
+    wanted = everything[0].name
+    seeds, stages = corpus.candidates(config(), wheel=wheel, inspect=inspect, names=frozenset({wanted}))
+    assert [seed.name for seed in seeds] == [wanted]
+    assert stages[2].name == "named"

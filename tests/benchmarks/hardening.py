@@ -1,0 +1,116 @@
+"""What the lockdown costs: one honest program in the sandbox against the same program bare on the host.
+
+`python -m tests.benchmarks.hardening [runc|runsc]...` alternates both, with the same torch, threads and data, and
+prints medians, ranges and ratios of the time from the first stage to the last prediction; the container's start is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+import docker
+import numpy as np
+
+from orchestrator.config import Config, load
+from orchestrator.datasets import Prepared, prepare
+from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.records import derived_seed, digest
+from orchestrator.seams import Submission
+from orchestrator.store import Store
+
+PROJECT = Path(__file__).parents[2]
+CACHE = PROJECT / ".cache"
+HONEST = Path(__file__).parent / "honest.py"
+PACKAGES = "/usr/local/lib/sandbox"
+RESULT = PROJECT / "results" / "bench" / "hardening.json"
+STAGES = ("import", "instantiate", "forward", "train", "predict")
+RUNS = 5
+
+
+def settings(runtime: str) -> Config:
+    """Return the quickstart with one slot, so that nothing else runs beside the program that is timed."""
+    overrides = (f"sandbox.runtime={runtime}", "sandbox.slots=1")
+    return load(PROJECT / "configs" / "quickstart.yaml", overrides)
+
+
+def in_sandbox(config: Config, prepared: Prepared, folder: Path) -> float:
+    """Return the seconds of all stages of the honest program in a container."""
+    with SandboxEvaluator(config=config, store=Store(folder), prepared=prepared, key=b"benchmark") as evaluator:
+        (evaluation,) = evaluator.evaluate([Submission(candidate_id="honest", source=HONEST.read_bytes())])
+    verdict = evaluation.verdict
+    if verdict.state != "passed":
+        raise click.ClickException(f"the honest program ended as {verdict.state}: {verdict.cause}")
+    return sum(verdict.measured.seconds[stage] for stage in STAGES)
+
+
+def bare(config: Config, prepared: Prepared, folder: Path) -> float:
+    """Return the seconds of all stages of the honest program in a plain process."""
+    protocol = config.protocol
+    job = {
+        "threads": config.sandbox.threads,
+        "device": "cpu",
+        "seed": derived_seed(protocol.seed, digest(HONEST.read_bytes())),
+        "in_shape": [protocol.batch, 3, protocol.resolution, protocol.resolution],
+        "classes": prepared.classes,
+        "batch": protocol.batch,
+        "augmentation": protocol.augmentation,
+        "mean": list(prepared.mean),
+        "std": list(prepared.std),
+        "prm": {"lr": protocol.lr, "momentum": protocol.momentum, "dropout": protocol.dropout},
+    }
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    (folder / "images").write_bytes(np.ascontiguousarray(prepared.validation_images()).tobytes())
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{folder / 'packages'}:{PROJECT}",
+        "OMP_NUM_THREADS": str(config.sandbox.threads),
+    }
+    command = [sys.executable, "-P", "-s", "-S", "-m", "tests.benchmarks.bare", str(folder / "job.json"), str(HONEST)]
+    command += [str(prepared.train_dir), str(folder / "images")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise click.ClickException(f"the bare program failed: {done.stderr[-2000:]}")
+    seconds = json.loads(done.stdout.splitlines()[-1])
+    return sum(seconds[stage] for stage in STAGES)
+
+
+def unpack_packages(folder: Path) -> None:
+    """Copy the image's own torch and numpy out of it, for the bare side to run on."""
+    client = docker.from_env()
+    container = client.containers.create("nn-sandbox:cpu", "true")
+    try:
+        subprocess.run(["docker", "cp", f"{container.id}:{PACKAGES}", str(folder / "packages")], check=True)
+    finally:
+        container.remove()
+        client.close()
+
+
+def main(runtimes: list[str]) -> None:
+    """Alternate the sides, print the table, and write it as JSON."""
+    times: dict[str, list[float]] = {"bare": [], **{runtime: [] for runtime in runtimes}}
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        unpack_packages(folder)
+        prepared = prepare(settings("runc").protocol, CACHE)
+        for number in range(RUNS):
+            times["bare"].append(bare(settings("runc"), prepared, folder))
+            for runtime in runtimes:
+                times[runtime].append(in_sandbox(settings(runtime), prepared, folder / "objects"))
+            click.echo(f"run {number + 1} of {RUNS}: " + ", ".join(f"{k} {v[-1]:.2f} s" for k, v in times.items()))
+    medians = {side: statistics.median(values) for side, values in times.items()}
+    for side, values in times.items():
+        ratio = medians[side] / medians["bare"]
+        click.echo(f"{side:6} median {medians[side]:6.2f} s [{min(values):.2f}, {max(values):.2f}]  ratio {ratio:.3f}")
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps({"seconds": times, "medians": medians}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ["runc", "runsc"])

@@ -1,7 +1,7 @@
 """What the lockdown costs: one honest program in the sandbox against the same program bare on the host.
 
-`python -m tests.benchmarks.hardening [runc|runsc]...` alternates both, with the same torch, threads and data, and
-prints medians, ranges and ratios of the time from the first stage to the last prediction; the container's start is left out.
+`python -m tests.benchmarks.hardening [runc|runsc]...` alternates both sides, with the same torch, threads and data, and
+prints medians, ranges and ratios of the time from the first stage to the last prediction, without the container's start.
 """
 
 from __future__ import annotations

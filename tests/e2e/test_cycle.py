@@ -16,8 +16,8 @@ SMALL = {
     "budget.candidates": 4,
     "budget.chunk": 2,
     "corpus.entries": 2,
-    "llm.sft.epochs": 8,
-    "llm.sft.learning_rate": 0.002,
+    "llm.sft.accumulation": 1,
+    "llm.sft.epochs": 10,
     "llm.decoding.max_new_tokens": 480,
 }
 LEDGERS = ("adapter", "completions", "candidates", "verdicts", "novelty", "entries", "summary")

@@ -62,7 +62,7 @@ def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
     small = sandbox.model_copy(update={"limits": limits, "deadlines": deadlines})
     trial = config.model_copy(update={"sandbox": small})
     asked = probes(limits, import_seconds=IMPORT_SECONDS)
-    submissions = [Submission(candidate_id=probe.name, source=probe.source()) for probe in asked]
+    submissions = [Submission(candidate_id=probe.name, source=probe.source) for probe in asked]
     with TemporaryDirectory() as folder:
         evaluator = SandboxEvaluator(config=trial, store=Store(Path(folder)), prepared=prepared, key=b"doctor")
         with evaluator:

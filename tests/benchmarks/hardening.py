@@ -1,7 +1,7 @@
 """What the lockdown costs: one honest program in the sandbox against the same program bare on the host.
 
-`python -m tests.benchmarks.hardening [runc|runsc]...` alternates both sides, with the same torch, threads and data, and
-prints medians, ranges and ratios of the time from the first stage to the last prediction, without the container's start.
+Give runtimes as arguments, or none for runc and runsc. Sides alternate, with the same torch, threads and data; medians,
+ranges and ratios are of the time from the first stage to the last prediction, without the container's start.
 """
 
 from __future__ import annotations

@@ -1,0 +1,5 @@
+# limit: memory
+# asked: {memory_mib} MiB
+# ends as: out_of_memory
+kept = []
+while True: kept.append(torch.ones(1 << 22))

@@ -1,0 +1,7 @@
+# limit: open files
+# asked: {nofile}
+kept = []
+for count in range(LIMITS["nofile"] + 8):
+    try: kept.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError as error: held(f"{errno.errorcode[error.errno]} after {count}")
+not_held("opened files past the limit")

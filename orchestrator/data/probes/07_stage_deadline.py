@@ -1,0 +1,4 @@
+# limit: stage deadline
+# asked: {import_seconds:g} s
+# ends as: timeout
+while True: pass

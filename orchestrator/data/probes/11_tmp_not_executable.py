@@ -1,0 +1,6 @@
+# limit: /tmp not executable
+# asked: noexec
+import shutil
+shutil.copy("/bin/true", "/tmp/true")
+os.chmod("/tmp/true", 0o755)
+all_refused({"execve": (os.execv, "/tmp/true", ["true"])})

@@ -29,44 +29,14 @@ class Spec:
     train: Path | None = None
     gpu: str | None = None
 
+    @property
+    def supervised(self) -> bool:
+        """Whether a supervisor forks a candidate in it, or it is a parser container."""
+        return self.mode == "supervise"
+
 
 def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> dict[str, Any]:
     """Return the arguments of the engine's create call: every flag is explained in docker/README.md."""
-    import docker
-    from docker.types import DeviceRequest, Mount, Ulimit
-
-    limits = spec.limits
-    supervised = spec.mode == "supervise"
-    mounts = []
-    if spec.train is not None:
-        source = str(spec.train.resolve())
-        mounts.append(Mount(target="/data", source=source, type="bind", read_only=True, propagation="rprivate"))
-    gpus = [DeviceRequest(device_ids=[spec.gpu], capabilities=[["gpu"]])] if spec.gpu else None
-    host = client.api.create_host_config(
-        runtime=spec.runtime,
-        network_mode="none",
-        read_only=True,
-        tmpfs={"/tmp": f"rw,nosuid,nodev,noexec,mode=1777,size={limits.tmp},nr_inodes={limits.tmp_inodes}"},  # noqa: S108 - inside the container
-        cap_drop=["ALL"],
-        cap_add=["SETUID", "SETGID", "KILL"] if supervised else [],
-        security_opt=["no-new-privileges", f"seccomp={spec.seccomp}"],
-        pids_limit=limits.pids,
-        mem_limit=limits.memory,
-        memswap_limit=limits.memory,
-        nano_cpus=int(limits.cpus * 1e9),
-        shm_size=limits.shm,
-        ipc_mode="private",
-        oom_score_adj=900,
-        ulimits=[
-            Ulimit(name="nofile", soft=limits.nofile, hard=limits.nofile),
-            Ulimit(name="core", soft=0, hard=0),
-        ],
-        cgroup_parent=group.parent,
-        log_config=docker.types.LogConfig(type="none"),
-        restart_policy={"Name": "no"},
-        mounts=mounts,
-        device_requests=gpus,
-    )
     environment = {
         "HOME": "/tmp",  # noqa: S108 - inside the container
         "LANG": "C.UTF-8",
@@ -77,12 +47,57 @@ def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> di
     return {
         "image": spec.image,
         "command": ["python3", "-P", "-s", "-B", "-m", "sandbox_image", spec.mode, "--life", str(spec.life)],
-        "user": "0:0" if supervised else "65532:65532",
+        "user": "0:0" if spec.supervised else "65532:65532",
         "environment": environment,
         "hostname": "sandbox",
         "working_dir": "/",
         "stdin_open": True,
-        "host_config": host,
+        "host_config": client.api.create_host_config(**_privileges(spec), **_resources(spec, group), **_devices(spec)),
         "name": f"nn-sandbox-{group.name}",
         "labels": labels(owner=spec.owner, life=spec.life),
     }
+
+
+def _privileges(spec: Spec) -> dict[str, Any]:
+    return {
+        "runtime": spec.runtime,
+        "network_mode": "none",
+        "ipc_mode": "private",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "cap_add": ["SETUID", "SETGID", "KILL"] if spec.supervised else [],
+        "security_opt": ["no-new-privileges", f"seccomp={spec.seccomp}"],
+        "restart_policy": {"Name": "no"},
+    }
+
+
+def _resources(spec: Spec, group: ControlGroup) -> dict[str, Any]:
+    from docker.types import LogConfig, Ulimit
+
+    limits = spec.limits
+    tmp = f"rw,nosuid,nodev,noexec,mode=1777,size={limits.tmp},nr_inodes={limits.tmp_inodes}"
+    nofile = Ulimit(name="nofile", soft=limits.nofile, hard=limits.nofile)
+    return {
+        "tmpfs": {"/tmp": tmp},  # noqa: S108 - inside the container
+        "shm_size": limits.shm,
+        "pids_limit": limits.pids,
+        "mem_limit": limits.memory,
+        "memswap_limit": limits.memory,
+        "nano_cpus": int(limits.cpus * 1e9),
+        "oom_score_adj": 900,
+        "ulimits": [nofile, Ulimit(name="core", soft=0, hard=0)],
+        "cgroup_parent": group.parent,
+        "log_config": LogConfig(type="none"),
+    }
+
+
+def _devices(spec: Spec) -> dict[str, Any]:
+    """Return what the container sees of the host: the training split, and at most one GPU, named explicitly."""
+    from docker.types import DeviceRequest, Mount
+
+    mounts = []
+    if spec.train is not None:
+        source = str(spec.train.resolve())
+        mounts.append(Mount(target="/data", source=source, type="bind", read_only=True, propagation="rprivate"))
+    gpus = [DeviceRequest(device_ids=[spec.gpu], capabilities=[["gpu"]])] if spec.gpu else None
+    return {"mounts": mounts, "device_requests": gpus}

@@ -1,0 +1,43 @@
+"""Novelty decisions, and the lines of the corpus."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from orchestrator.records.generation import Message
+from orchestrator.records.record import Count, Digest, Fraction, Line, Record
+from orchestrator.records.states import Decision
+
+
+class Neighbour(Record):
+    """The nearest earlier program: the MinHash estimate decides, the exact Jaccard index stands beside it."""
+
+    entry_id: str
+    estimate: Fraction
+    exact: Fraction
+
+
+class Novelty(Line):
+    """What became of one valid candidate, with its nearest neighbours in the corpus and in its own cycle."""
+
+    kind: Literal["novelty"] = "novelty"
+    candidate_id: str
+    accuracy: Fraction
+    train: Neighbour | None
+    generation: Neighbour | None
+    decision: Decision
+    rejection_count: Count | None = None
+
+
+class Entry(Line):
+    """One line of the corpus: a chat pair with where its program came from and how it scored."""
+
+    kind: Literal["entry"] = "entry"
+    entry_id: str
+    origin: str
+    task: str
+    source: Digest
+    shingles: Digest
+    accuracy: Fraction | None
+    protocol: Digest | None
+    messages: tuple[Message, ...]

@@ -1,0 +1,143 @@
+"""One evaluation: what the host saw, what the container claimed, and the verdict on both."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orchestrator.records.candidate import Candidate
+from orchestrator.records.record import Count, Digest, Fraction, Line, Record, Seconds
+from orchestrator.records.states import FailedState, Stage, VerdictState
+
+
+class Limits(Record):
+    """Limits of one container, in bytes, counts and CPUs."""
+
+    memory: Count = 4 << 30
+    pids: Count = 256
+    cpus: Annotated[float, Field(gt=0)] = 1.0
+    nofile: Count = 1024
+    tmp: Count = 256 << 20
+    tmp_inodes: Count = 20_000
+    shm: Count = 256 << 20
+
+
+class Execution(Record):
+    """What the host saw of one container by itself: facts, which outrank every claim."""
+
+    container_id: str
+    ended_by: Literal["reply", "deadline", "flood", "wire", "death"]
+    stage: Stage
+    cause: str | None = None
+    exit_code: int | None = None
+    oom_killed: bool = False
+    seconds: dict[str, Seconds]
+    stage_cpu_seconds: dict[str, Seconds] = Field(default_factory=dict)
+    peak_memory: Count | None = None
+    cpu_seconds: Seconds | None = None
+    stdout: Digest | None = None
+    stderr: Digest | None = None
+    log_bytes: Count = 0
+    truncated: bool = False
+    limits: dict[str, int | float | str] = Field(default_factory=dict)
+
+
+class Death(Record):
+    """The supervisor's claim about how the candidate's process ended; `ordered` where the supervisor ended it."""
+
+    ordered: bool
+    flood: bool
+    broken: str | None
+    signal: int | None
+    exit_code: int | None
+    log_bytes: Count
+
+
+class StageFailure(Record):
+    """The candidate process's claim about the exception that ended it."""
+
+    stage: Stage
+    kind: str
+    text: str
+    where: list[str]
+    memory: bool
+    gpu_memory: bool
+
+
+class Reply(Record):
+    """What the container said: claims, which may cost the candidate but never earn it anything."""
+
+    failure: StageFailure | None = None
+    parameters: Count | None = None
+    batches: Count | None = None
+    samples: Count | None = None
+    passes: Count | None = None
+    death: Death | None = None
+    predictions: bytes | None = None
+
+
+class Claimed(Record):
+    """The claims that are kept with a verdict, for people to read beside what was measured."""
+
+    failure: StageFailure | None = None
+    parameters: Count | None = None
+    batches: Count | None = None
+    samples: Count | None = None
+    passes: Count | None = None
+
+
+class Measured(Record):
+    """What the host measured of one evaluation; the only part of a verdict that differs between equal runs."""
+
+    seconds: dict[str, Seconds] = Field(default_factory=dict)
+    stage_cpu_seconds: dict[str, Seconds] = Field(default_factory=dict)
+    training_cost: Seconds | None = None
+    flags: tuple[str, ...] = ()
+    peak_memory: Count | None = None
+    cpu_seconds: Seconds | None = None
+    container_id: str | None = None
+    exit_code: int | None = None
+    oom_killed: bool = False
+    log_bytes: Count = 0
+    truncated: bool = False
+    stdout: Digest | None = None
+    stderr: Digest | None = None
+    limits: dict[str, int | float | str] = Field(default_factory=dict)
+
+
+class Passed(Record):
+    """A valid candidate: trained, N predictions in range."""
+
+    accuracy: Fraction
+
+
+class Failed(Record):
+    """A candidate that got no accuracy, with where and why."""
+
+    state: FailedState
+    stage: Stage
+    cause: str
+
+
+class Verdict(Line):
+    """The host's judgement of one candidate; `accuracy` is null unless the state is `passed`."""
+
+    kind: Literal["verdict"] = "verdict"
+    candidate_id: str
+    state: VerdictState
+    stage: Stage
+    cause: str | None
+    accuracy: Fraction | None
+    predictions: Digest | None
+    protocol: Digest
+    environment: Digest
+    claimed: Claimed
+    measured: Measured
+
+
+class Evaluation(Record):
+    """What the evaluator gives back for one submission: the candidate as it was understood, and its verdict."""
+
+    candidate: Candidate
+    verdict: Verdict

@@ -1,0 +1,73 @@
+"""What closes a ledger, a cycle and a run: end markers, summaries and provenance."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from orchestrator.records.record import Count, Digest, Fraction, Line, Record, Seconds
+
+
+class Interval(Record):
+    """A two-sided 95 % interval with the number of observations behind it."""
+
+    low: float
+    high: float
+    n: Count
+
+
+class CycleSummary(Line):
+    """The numbers of one cycle: the counts of `states` add up to `generated`."""
+
+    kind: Literal["summary"] = "summary"
+    cycle: Count
+    generated: Count
+    states: dict[str, Count]
+    valid: Count
+    valid_rate: Fraction | None
+    valid_interval: Interval | None
+    accuracy_mean: Fraction | None
+    accuracy_median: Fraction | None
+    accuracy_best: Fraction | None
+    accuracy_std: float | None
+    accuracy_interval: Interval | None
+    above_threshold: Count
+    above_rate: Fraction | None
+    above_interval: Interval | None
+    admitted: Count
+    rejected_duplicates: Count
+    corpus_before: Count
+    corpus_after: Count
+    chance: Fraction
+    majority: Fraction
+    threshold: Fraction | None
+    protocol: Digest
+    measured: dict[str, Seconds]
+
+
+class End(Line):
+    """The last line of a whole ledger: it holds `records` lines before this one."""
+
+    kind: Literal["end"] = "end"
+    records: Count
+
+
+class Provenance(Line):
+    """What defined and surrounded a run: enough to repeat it, and nothing secret."""
+
+    kind: Literal["provenance"] = "provenance"
+    config: Digest
+    protocol: Digest
+    git_revision: str | None
+    git_dirty: bool | None
+    packages: dict[str, str]
+    python: str
+    engine: str | None
+    runtime: str | None
+    image: str | None
+    seccomp: Digest | None
+    dataset: Digest
+    corpus: Digest
+    model: str
+    device: str
+    threads: Count
+    seed: Count

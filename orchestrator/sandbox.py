@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STREAM_HEADER = struct.Struct(">BxxxL")
 PROSE_LIMIT = 64 * 1024
+ARRIVALS = 32  # frames that may wait for the host to take them; beyond that the container waits
 POLL = 0.5  # seconds between looks at whether the reader should stop
 
 
@@ -57,8 +58,9 @@ class Container:
     prose: bytearray = field(default_factory=bytearray)
     _socket: socket.socket | None = None
     _stream: Any = None
-    _arrivals: queue.Queue[Arrival] = field(default_factory=queue.Queue)
+    _arrivals: queue.Queue[Arrival] = field(default_factory=lambda: queue.Queue(maxsize=ARRIVALS))
     _reader: threading.Thread | None = None
+    _writer: threading.Thread | None = None
     _closing: threading.Event = field(default_factory=threading.Event)
     _called_off: threading.Event = field(default_factory=threading.Event)
     _started: float = field(default_factory=time.time)
@@ -91,15 +93,22 @@ class Container:
 
     def send(self, data: bytes, *, timeout: float) -> bool:
         """Send bytes to the container's stdin; False where it does not take them in time or has gone."""
-        if self._socket is None:
+        connection = self._socket
+        if connection is None:
             return False
-        with self._socket.dup() as writer:
-            writer.settimeout(timeout)
-            try:
+        try:
+            with connection.dup() as writer:
+                writer.settimeout(timeout)
                 writer.sendall(data)
-            except OSError:
-                return False
+        except OSError:
+            return False
         return True
+
+    def send_aside(self, data: bytes, *, timeout: float) -> None:
+        """Send as `send` does, in a thread, so that what the container says meanwhile can be received."""
+        options = {"data": data, "timeout": timeout}
+        self._writer = threading.Thread(target=self.send, kwargs=options, name=f"send-{self.id[:12]}", daemon=True)
+        self._writer.start()
 
     def receive(self, *, deadline: float) -> Arrival | None:
         """Return the next frame or the end of the stream; None where `deadline` (monotonic) passes first.
@@ -118,7 +127,8 @@ class Container:
     def call_off(self) -> None:
         """Make whoever talks to the container stop at once, and close it; from any thread."""
         self._called_off.set()
-        self._arrivals.put(Arrival(at=time.monotonic(), frame=None))
+        with contextlib.suppress(queue.Full):  # then the reader of the queue is awake anyway
+            self._arrivals.put_nowait(Arrival(at=time.monotonic(), frame=None))
 
     def close(self, *, grace: int = 0) -> End:
         """End the container (after `grace` seconds in which it may do so itself) and remove every trace of it."""
@@ -133,8 +143,9 @@ class Container:
                 self._socket.close()
                 self._stream.close()
                 self._socket = None
-            if self._reader is not None:
-                self._reader.join(timeout=5)
+            for thread in (self._reader, self._writer):
+                if thread is not None:
+                    thread.join(timeout=5)
             self.group.remove()
 
     def _end(self, grace: int) -> End:
@@ -185,7 +196,7 @@ class Container:
 
     def _read(self) -> None:
         """Take apart the engine's multiplexed stream, then the frames in it; runs in a thread of its own."""
-        decoder = wire.Decoder(wire.FROM_CONTAINER)
+        decoder = wire.Decoder(wire.FROM_SUPERVISOR if self.spec.supervised else wire.FROM_PARSER)
         raw = bytearray()
         broken = None
         while not self._closing.is_set():
@@ -204,15 +215,22 @@ class Container:
             except wire.WireError as error:
                 broken = str(error)
                 break
-        self._arrivals.put(Arrival(at=time.monotonic(), frame=None, broken=broken))
+        self._arrive(Arrival(at=time.monotonic(), frame=None, broken=broken))
 
     def _take(self, stream: int, payload: bytes, decoder: wire.Decoder) -> None:
         if stream == 1:
             now = time.monotonic()
             for frame in decoder.feed(payload):
-                self._arrivals.put(Arrival(at=now, frame=frame))
+                self._arrive(Arrival(at=now, frame=frame))
         elif len(self.prose) < PROSE_LIMIT:
             self.prose += payload[: PROSE_LIMIT - len(self.prose)]
+
+    def _arrive(self, arrival: Arrival) -> None:
+        """Hand a frame over; while nobody takes any, what the container still says waits inside it."""
+        while not self._closing.is_set():
+            with contextlib.suppress(queue.Full):
+                self._arrivals.put(arrival, timeout=POLL)
+                return
 
     def _read_back(self) -> None:
         with engine_errors("inspecting a container"):
@@ -224,6 +242,9 @@ class Container:
             "pids": (host["PidsLimit"], wanted.pids),
             "nano_cpus": (host["NanoCpus"], int(wanted.cpus * 1e9)),
             "read_only": (int(host["ReadonlyRootfs"]), 1),
+            "network": (host["NetworkMode"], "none"),
+            "capabilities_dropped": (",".join(host["CapDrop"] or []), "ALL"),
+            "shm": (host["ShmSize"], wanted.shm),
         }
         wrong = [f"{name} is {found}, not {asked}" for name, (found, asked) in engine.items() if found != asked]
         kernel = self.group.limits(self.id)

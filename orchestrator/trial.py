@@ -143,7 +143,7 @@ class Trial:
         self._mark(now)
         self._stage = following[0]
         if self._stage == "predict":
-            self.container.send(wire.encode(wire.IMAGES, self.work.images), timeout=self.deadlines.predict)
+            self.container.send_aside(wire.encode(wire.IMAGES, self.work.images), timeout=self.deadlines.predict)
 
     def _blame(self, end: End, *, silent: bool, ordered_elsewhere: bool) -> None:
         """Raise where the container's end was not the candidate's doing.

@@ -20,7 +20,7 @@ def feed(data: bytes) -> None:
     provider = atheris.FuzzedDataProvider(data)
     cut = provider.ConsumeIntInRange(0, max(0, len(data) - 1))
     rest = provider.ConsumeBytes(len(data))
-    decoder = wire.Decoder(wire.FROM_CONTAINER)
+    decoder = wire.Decoder(wire.FROM_SUPERVISOR | wire.FROM_PARSER)
     with contextlib.suppress(wire.WireError):
         for piece in (rest[:cut], rest[cut:]):
             for frame in decoder.feed(piece):

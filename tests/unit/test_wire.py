@@ -17,7 +17,7 @@ LIMITS = {wire.STAGE: 100, wire.PREDICTIONS: 1000}
 
 @given(st.binary(max_size=400))
 def test_any_bytes_give_frames_or_a_wire_error(data: bytes) -> None:
-    decoder = wire.Decoder(wire.FROM_CONTAINER)
+    decoder = wire.Decoder(wire.FROM_SUPERVISOR | wire.FROM_PARSER)
     try:
         frames = decoder.feed(data)
     except wire.WireError:

@@ -1,0 +1,107 @@
+"""A container that somebody else ends is our failure: the candidate is tried again, and quarantined past the bound."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+import pytest
+
+from orchestrator.config import SandboxConfig
+from orchestrator.containers import Containers
+from orchestrator.datasets import prepare
+from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.lease import PROCESS
+from orchestrator.records import Verdict
+from orchestrator.seams import Submission
+from orchestrator.store import Store
+from tests.adversarial.suite import CACHE, FOLDER, config
+
+SLOW = (FOLDER / "sleep_for_ever.py").read_bytes().replace(b"time.sleep(1e9)", b"time.sleep(4)")
+Ender = Callable[[docker.DockerClient, str], None]
+
+
+def by_the_engine(client: docker.DockerClient, container_id: str) -> None:
+    client.api.kill(container_id)
+
+
+def by_a_signal_from_the_host(client: docker.DockerClient, container_id: str) -> None:
+    os.kill(client.api.inspect_container(container_id)["State"]["Pid"], signal.SIGKILL)
+
+
+@contextmanager
+def ending(end: Ender, *, times: int) -> Iterator[list[str]]:
+    """End, one after the other, the first `times` containers of this process in which a candidate is running."""
+    client = docker.from_env()
+    stop, ended = threading.Event(), []
+
+    def watch() -> None:
+        while not stop.wait(0.2) and len(ended) < times:
+            for container in client.containers.list(filters={"label": PROCESS}, ignore_removed=True):
+                running = " 10001 " in f" {' '.join(row[0] for row in uids(client, container.id))} "
+                if running and container.id not in ended and len(ended) < times:
+                    ended.append(container.id)
+                    end(client, container.id)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield ended
+    finally:
+        stop.set()
+        watcher.join()
+        client.close()
+
+
+def uids(client: docker.DockerClient, container_id: str) -> list[list[str]]:
+    """Return the uid of every process in a container, as the engine sees it from outside."""
+    try:
+        processes: list[list[str]] = client.api.top(container_id, ps_args="-o uid,pid")["Processes"]
+    except docker.errors.APIError:  # it has just ended
+        return []
+    return processes
+
+
+def evaluated(tmp_path: Path) -> Verdict:
+    settings = config("runc")
+    sandbox = settings.sandbox.model_copy(update={"slots": 1})
+    settings = settings.model_copy(update={"sandbox": sandbox, "retries": 1})
+    prepared = prepare(settings.protocol, CACHE)
+    with SandboxEvaluator(config=settings, store=Store(tmp_path), prepared=prepared, key=b"k") as evaluator:
+        (evaluation,) = evaluator.evaluate([Submission(candidate_id="slow", source=SLOW)])
+    return evaluation.verdict
+
+
+@pytest.mark.parametrize("end", [by_the_engine, by_a_signal_from_the_host])
+def test_a_candidate_whose_container_was_killed_from_outside_is_tried_again(tmp_path: Path, end: Ender) -> None:
+    with ending(end, times=1) as ended:
+        verdict = evaluated(tmp_path)
+    assert len(ended) == 1
+    assert verdict.state == "passed"
+    assert verdict.measured.container_id not in ended
+
+
+def test_past_the_bound_a_candidate_is_quarantined_and_has_no_accuracy(tmp_path: Path) -> None:
+    with ending(by_the_engine, times=2) as ended:
+        verdict = evaluated(tmp_path)
+    assert len(ended) == 2
+    assert (verdict.state, verdict.accuracy) == ("quarantined", None)
+    assert "killed from outside" in (verdict.cause or "")
+
+
+def test_a_container_ends_by_itself_when_its_life_is_over(tmp_path: Path) -> None:
+    deadlines = {"import": 1, "instantiate": 1, "forward": 1, "train": 1, "predict": 1, "life": 8}
+    sandbox = SandboxConfig.model_validate({"deadlines": deadlines})
+    client = docker.from_env()
+    with Containers(sandbox, owner="a short life") as containers:
+        container = containers.supervisor(train=tmp_path, gpu=None)
+        try:
+            assert client.api.wait(container.id, timeout=60)["StatusCode"] == 3
+        finally:
+            container.close()
+            client.close()

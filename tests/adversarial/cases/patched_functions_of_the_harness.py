@@ -1,4 +1,4 @@
-# expect: passed predict
+# expect: killed import broken wire
 import builtins
 import json
 

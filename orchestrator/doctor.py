@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.datasets import Prepared
 
 MIB = 1 << 20
-IMPORT_SECONDS = 20.0
+IMPORT_SECONDS = {"runc": 20.0, "runsc": 60.0}  # gVisor hands out memory slowly
 SMALL = {"memory": 768 * MIB, "pids": 64, "nofile": 256, "tmp": 64 * MIB, "tmp_inodes": 500, "shm": 64 * MIB}
 
 
@@ -55,13 +55,14 @@ def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
         InfrastructureError: no container could be started under that runtime.
     """
     sandbox = config.sandbox
-    deadlines = sandbox.deadlines.model_copy(update={"import_": IMPORT_SECONDS})
+    import_seconds = IMPORT_SECONDS[sandbox.runtime]
+    deadlines = sandbox.deadlines.model_copy(update={"import_": import_seconds})
     limits = sandbox.limits.model_copy(update=SMALL)
     if sandbox.runtime == "runsc":
         limits = limits.model_copy(update={"pids": 1024, "memory": 2048 * MIB})
     small = sandbox.model_copy(update={"limits": limits, "deadlines": deadlines})
     trial = config.model_copy(update={"sandbox": small})
-    asked = probes(limits, import_seconds=IMPORT_SECONDS)
+    asked = probes(limits, import_seconds=import_seconds)
     submissions = [Submission(candidate_id=probe.name, source=probe.source) for probe in asked]
     with TemporaryDirectory() as folder:
         evaluator = SandboxEvaluator(config=trial, store=Store(Path(folder)), prepared=prepared, key=b"doctor")

@@ -62,10 +62,9 @@ class Containers:
             shingle=shingle,
         )
 
-    def ping(self) -> None:
-        """Raise InfrastructureError unless the engine answers."""
-        with engine_errors("the engine no longer answers"):
-            self._client.ping()
+    def prove(self, *, train: Path) -> None:
+        """Raise InfrastructureError unless a container can be started here and now."""
+        self.supervisor(train=train, gpu=None).close()
 
     def describe(self) -> dict[str, Any]:
         """Return where candidates run: whatever could change an accuracy or the strength of the lockdown."""

@@ -27,15 +27,16 @@ from orchestrator.config import Config
 from orchestrator.containers import Containers
 from orchestrator.datasets import Prepared
 from orchestrator.epoch import Epoch
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.intake import Intake
 from orchestrator.pool import Pool, Slot
-from orchestrator.records import Candidate, Evaluation, Reply, canonical, derived_seed
+from orchestrator.records import Candidate, Evaluation, Execution, Reply, canonical, derived_seed
 from orchestrator.sandbox import Container
 from orchestrator.seams import Submission
 from orchestrator.store import Store
 from orchestrator.trial import Trial, Work
 from orchestrator.verdict import Answers, Terms, judge, quarantined
+from sandbox_image import wire
 
 
 class SandboxEvaluator:
@@ -54,6 +55,7 @@ class SandboxEvaluator:
         self._stopping = threading.Event()
 
     def __enter__(self) -> Self:
+        _check_size(self._prepared, self._config)
         config, sandbox = self._config, self._config.sandbox
         with ExitStack() as stack:
             self._containers = stack.enter_context(
@@ -142,30 +144,30 @@ class SandboxEvaluator:
         try:
             for attempt in attempts:
                 with attempt:
-                    return self._try(candidate, runs)
+                    ended = self._try(candidate, runs)
         except InfrastructureError as error:
             if self._stopping.is_set():
                 raise
-            self._containers.ping()
+            self._containers.prove(train=self._prepared.train_dir)
             return Evaluation(candidate=candidate, verdict=quarantined(candidate, str(error), self._terms))
-        raise AssertionError("tenacity either returns or raises")
+        return self._graded(candidate, *ended)
 
-    def _try(self, candidate: Candidate, runs: bytes) -> Evaluation:
+    def _try(self, candidate: Candidate, runs: bytes) -> tuple[Execution, Reply, dict[str, bytes]]:
         slot = self._free.get()
         try:
-            container = self._claim(slot)
-            answers = self._answers(candidate)
-            images = np.ascontiguousarray(self._prepared.validation_images()[answers.order])
+            images = np.ascontiguousarray(self._prepared.validation_images()[self._answers(candidate).order])
             work = Work(job=self._job(candidate, slot), source=runs, images=images.tobytes())
             sandbox = self._config.sandbox
-            trial = Trial(container, work, deadlines=sandbox.deadlines, log_stored=sandbox.log_stored)
-            execution, reply, output = trial.run()
+            container = self._claim(slot)
+            return Trial(container, work, deadlines=sandbox.deadlines, log_stored=sandbox.log_stored).run()
         finally:
             self._running.pop(slot, None)
             self._free.put(slot)
+
+    def _graded(self, candidate: Candidate, execution: Execution, reply: Reply, output: dict[str, bytes]) -> Evaluation:
         logs = {name: self._store.put(content) for name, content in output.items()}
-        execution = execution.model_copy(update=logs)
-        verdict, predictions = judge(candidate, execution, reply, answers, self._terms)
+        seen = execution.model_copy(update=logs)
+        verdict, predictions = judge(candidate, seen, reply, self._answers(candidate), self._terms)
         if predictions is not None:
             self._store.put(predictions)
         return Evaluation(candidate=candidate, verdict=verdict)
@@ -215,3 +217,13 @@ class SandboxEvaluator:
             },
             "log": {"stored": sandbox.log_stored, "killed": sandbox.log_killed},
         }
+
+
+def _check_size(prepared: Prepared, config: Config) -> None:
+    count, resolution = len(prepared.validation_labels), config.protocol.resolution
+    size = count * 3 * resolution**2
+    if size > wire.IMAGES_LIMIT:
+        raise ConfigError(
+            f"protocol: {count} validation images of {resolution} pixels are {size} bytes, more than the"
+            f" {wire.IMAGES_LIMIT} that the wire takes; lower protocol.validation_samples or protocol.resolution"
+        )

@@ -39,7 +39,7 @@ class Parsed:
     `state` is `ok`, or the terminal state that the program ends in, with its stage and cause.
     """
 
-    state: Literal["ok", "syntax_error", "contract", "killed", "timeout"]
+    state: Literal["ok", "syntax_error", "contract", "killed", "timeout", "out_of_memory"]
     stage: Literal["parse", "contract"] | None = None
     cause: str | None = None
     program: bytes = b""
@@ -65,6 +65,7 @@ class Parser:
         self._shingle = shingle
         self._container: Container | None = None
         self._used = 0
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +73,7 @@ class Parser:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
         self._retire()
 
     def parse(self, source: bytes, *, complete: bool, strip: bool = False, compact: bool = False) -> Parsed:
@@ -103,10 +105,10 @@ class Parser:
         blobs: dict[bytes, bytes] = {}
         while True:
             arrival = container.receive(deadline=deadline)
-            if arrival is None:
+            if arrival is None or arrival.at > deadline:
                 return Parsed(state="timeout", stage="parse", cause=f"parsing took longer than {self._deadline:g} s")
             if arrival.frame is None:
-                return Parsed(state="killed", stage="parse", cause=arrival.broken or "the parser died of it")
+                return self._died(container, arrival.broken)
             if arrival.frame.kind != wire.PARSED:
                 blobs[arrival.frame.kind] = arrival.frame.payload
                 continue
@@ -118,7 +120,18 @@ class Parser:
                 **dict(found),
             )
 
+    def _died(self, container: Container, broken: str | None) -> Parsed:
+        """Say what the program did to the parser, unless somebody else ended it."""
+        if broken is not None:
+            return Parsed(state="killed", stage="parse", cause=broken)
+        self._container = None
+        if container.close_silent().oom_killed:
+            return Parsed(state="out_of_memory", stage="parse", cause="the memory limit was reached")
+        return Parsed(state="killed", stage="parse", cause="the parser died of it")
+
     def _fresh(self) -> Container:
+        if self._closed:
+            raise InfrastructureError("the parser was closed")
         if (
             self._container is None
             or self._used >= self._uses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -52,9 +53,10 @@ class Pool:
         self._threads.shutdown(wait=True)
         for waiting in self._waiting.values():
             if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
-                waiting.result().close()
+                with contextlib.suppress(InfrastructureError):  # the next orchestrator reaps what is left
+                    waiting.result().close()
 
-    def claim(self, slot: Slot, *, refill: bool = True) -> Container:
+    def claim(self, slot: Slot) -> Container:
         """Return a ready container for `slot`, for one use, and start the next one.
 
         Raises:
@@ -66,13 +68,11 @@ class Pool:
             except InfrastructureError:
                 self._prepare(slot)
                 raise
+            self._prepare(slot)
             if container.expires - time.monotonic() > self._needed:
-                break
-            container.close()
-            self._prepare(slot)
-        if refill:
-            self._prepare(slot)
-        return container
+                return container
+            with contextlib.suppress(InfrastructureError):  # it was of no use, and its end is no reason to fail
+                container.close()
 
     def _prepare(self, slot: Slot) -> None:
         self._waiting[slot] = self._threads.submit(self._start, slot)

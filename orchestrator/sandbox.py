@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 STREAM_HEADER = struct.Struct(">BxxxL")
 PROSE_LIMIT = 64 * 1024
 ARRIVALS = 32  # frames that may wait for the host to take them; beyond that the container waits
+GRACE = 10  # seconds in which a container that closed its wire may end by itself
+SIGKILL_EXIT = 137
+ROOMY = 0.9  # of the memory limit: a peak above it may have been an out-of-memory kill
 POLL = 0.5  # seconds between looks at whether the reader should stop
 
 
@@ -58,6 +61,7 @@ class Container:
     prose: bytearray = field(default_factory=bytearray)
     _socket: socket.socket | None = None
     _stream: Any = None
+    _ended: End | None = None
     _arrivals: queue.Queue[Arrival] = field(default_factory=lambda: queue.Queue(maxsize=ARRIVALS))
     _reader: threading.Thread | None = None
     _writer: threading.Thread | None = None
@@ -130,12 +134,35 @@ class Container:
         with contextlib.suppress(queue.Full):  # then the reader of the queue is awake anyway
             self._arrivals.put_nowait(Arrival(at=time.monotonic(), frame=None))
 
+    def close_silent(self) -> End:
+        """Close a container that ended without a word, where that was the candidate's doing.
+
+        Under runc no process inside can kill process 1, so its SIGKILL without an out-of-memory kill came from
+        outside. Under gVisor the whole sandbox dies of what a candidate does, so silence there is the candidate's.
+
+        Raises:
+            InfrastructureError: somebody else ended it; it is closed all the same.
+        """
+        elsewhere = self.ended_elsewhere()
+        end = self.close(grace=GRACE)
+        roomy = end.usage.peak_memory is not None and end.usage.peak_memory < ROOMY * self.spec.limits.memory
+        unexplained = self.spec.runtime == "runc" and end.exit_code == SIGKILL_EXIT and not end.oom_killed and roomy
+        if elsewhere or unexplained:
+            raise InfrastructureError(f"container {self.id[:12]} was killed from outside")
+        return end
+
     def close(self, *, grace: int = 0) -> End:
-        """End the container (after `grace` seconds in which it may do so itself) and remove every trace of it."""
+        """End the container (after `grace` seconds in which it may do so itself) and remove every trace of it.
+
+        Closing it again changes nothing and returns what the first time returned.
+        """
+        if self._ended is not None:
+            return self._ended
         self._closing.set()
         try:
             with engine_errors(f"ending container {self.id[:12]}"):
-                return self._end(grace)
+                self._ended = self._end(grace)
+                return self._ended
         finally:
             if self._socket is not None:
                 with contextlib.suppress(OSError):

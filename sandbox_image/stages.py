@@ -95,7 +95,7 @@ def describe(error: BaseException) -> dict[str, Any]:
         where = []
     memory = isinstance(error, MemoryError) or "can't allocate memory" in text
     return {
-        "kind": kind,
+        "kind": kind.encode("utf-8", "backslashreplace").decode(),
         "text": text.encode("utf-8", "backslashreplace").decode(),
         "where": [line[:200].encode("utf-8", "backslashreplace").decode() for line in where[-5:]],
         "memory": memory,

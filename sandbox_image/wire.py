@@ -9,6 +9,7 @@ from typing import Any
 
 HEADER = struct.Struct(">cI")
 JSON_LIMIT = 64 * 1024
+MARK_LIMIT = 1024
 STREAM_LIMIT = 64 * 1024
 SOURCE_LIMIT = 8 * 1024 * 1024
 IMAGES_LIMIT = 1 << 30
@@ -31,7 +32,7 @@ STRIPPED = b"Q"  # container: a program's bytes without the parts that completio
 SHINGLES = b"H"  # container: little-endian uint64 hashes
 
 TO_CONTAINER = {JOB: JSON_LIMIT, SOURCE: SOURCE_LIMIT, IMAGES: IMAGES_LIMIT}
-FROM_CANDIDATE = {STAGE: JSON_LIMIT, CLAIM: JSON_LIMIT, ERROR: JSON_LIMIT, PREDICTIONS: 2 * 1024 * 1024}
+FROM_CANDIDATE = {STAGE: MARK_LIMIT, CLAIM: MARK_LIMIT, ERROR: JSON_LIMIT, PREDICTIONS: 2 * 1024 * 1024}
 FROM_SUPERVISOR = FROM_CANDIDATE | {
     READY: JSON_LIMIT,
     STDOUT: STREAM_LIMIT,
@@ -81,6 +82,7 @@ def decode_json(payload: bytes) -> dict[str, Any]:
         value = json.loads(
             payload.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
         )
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # an escaped lone surrogate has no bytes
     except (ValueError, RecursionError) as error:
         raise WireError(f"not strict JSON: {str(error)[:200]}") from error
     if not isinstance(value, dict):

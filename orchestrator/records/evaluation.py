@@ -49,8 +49,8 @@ class Death(Record):
     ordered: bool
     flood: bool
     broken: str | None
-    signal: int | None
-    exit_code: int | None
+    signal: Count | None
+    exit_code: Count | None
     log_bytes: Count
 
 

@@ -11,11 +11,14 @@ import pytest
 
 from orchestrator.cgroup import ROOT, TOP
 from orchestrator.datasets import prepare
+from orchestrator.ledger import Ledger
+from orchestrator.records import Verdict
 from orchestrator.store import Store
 from tests.adversarial.suite import CACHE, CONTROL, Case, Result, cases, config, data_digest, run
 
 GVISOR_SHARE = 3
 STORED = 1 << 20
+GRACE = 5.0  # seconds
 PROCESSES_OF_OTHERS = 64  # that may come and go on the host while the suite runs
 DISK_OF_OTHERS = 4 << 30  # bytes
 
@@ -36,20 +39,23 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module", params=["runc", "runsc"])
-def results(request: pytest.FixtureRequest, store: Store) -> list[Result]:
+def results(request: pytest.FixtureRequest, store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     """The results under one runtime, with the host's state checked around all of them and after each."""
     runtime = request.param
     prepared = prepare(config(runtime).protocol, CACHE)
     before = data_digest(prepared)
     processes, free = len(psutil.pids()), psutil.disk_usage("/").free
     client = docker.from_env()
-    found = []
+    found: list[Result] = []
+    ledger = Ledger(tmp_path_factory.mktemp("ledger") / f"{runtime}.jsonl", Verdict)
     for result in run(chosen(runtime), runtime=runtime, store=store):
         container_id = result.verdict.measured.container_id
         if container_id is not None:
             assert not client.containers.list(all=True, filters={"id": container_id}), result.case.name
         assert data_digest(prepared) == before, result.case.name
+        ledger.append(result.verdict)
         found.append(result)
+    assert list(ledger.read()) == [result.verdict for result in found]
     assert len(psutil.pids()) < processes + PROCESSES_OF_OTHERS
     assert psutil.disk_usage("/").free > free - DISK_OF_OTHERS
     client.close()
@@ -97,6 +103,14 @@ def test_every_container_was_used_once_and_took_its_control_group_with_it(result
     alive = len(client.containers.list(all=True, filters={"label": "nn-sandbox.owner"}))
     client.close()
     assert len(groups) <= alive
+
+
+def test_no_stage_lasted_longer_than_its_deadline(results: list[Result]) -> None:
+    deadlines = config(results[0].runtime).sandbox.deadlines
+    for result in results:
+        for stage, seconds in result.verdict.measured.seconds.items():
+            allowed = getattr(deadlines, "import_" if stage == "import" else stage, deadlines.import_)
+            assert seconds <= allowed + GRACE, (result.case.name, stage)
 
 
 def test_hidden_epochs_are_flagged(results: list[Result]) -> None:

@@ -53,6 +53,8 @@ def test_any_bytes_give_an_object_or_a_wire_error(data: bytes) -> None:
     "text",
     [
         '{"a": NaN}',
+        r'{"a": "\ud800"}',
+        r'{"\udfff": 1}',
         '{"a": Infinity}',
         '{"a": 1e999}',
         '{"a": 1, "a": 2}',

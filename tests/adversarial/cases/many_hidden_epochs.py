@@ -16,7 +16,7 @@ class Net(nn.Module):
 
     def learn(self, train_data):
         batches = list(train_data)
-        for _ in range(40):
+        for _ in range(400):
             for inputs, labels in batches:
                 self.optimizer.zero_grad()
                 nn.functional.cross_entropy(self(inputs), labels).backward()

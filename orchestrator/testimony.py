@@ -1,0 +1,102 @@
+"""What a container says in the course of one trial, taken down within bounds: every word of it is a claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestrator.records import Death, Reply, Stage, StageFailure
+from sandbox_image import wire
+
+RUN_STAGES: tuple[Stage, ...] = ("import", "instantiate", "forward", "train", "predict")
+STREAMS = {wire.STDOUT: "stdout", wire.STDERR: "stderr"}
+CLAIMS = ("parameters", "batches", "samples", "passes")
+WORDS = 64  # frames other than output that one trial may hold: an honest one has nine
+LARGEST = 1 << 63
+KINDS = {wire.PREDICTIONS: "predictions", wire.READY: "another greeting"}
+
+
+class BrokenWireError(Exception):
+    """The container broke the rules of a trial; the message says how."""
+
+
+@dataclass
+class Testimony:
+    """Takes one frame after the other; `stored` is how many bytes of each output stream are kept."""
+
+    stored: int
+    stage: Stage = "import"
+    death: Death | None = None
+    failure: StageFailure | None = None
+    predictions: bytes | None = None
+    _imported: bool = False
+    _words: int = 0
+    _claims: dict[str, int] = field(default_factory=dict)
+    _streams: dict[bytes, bytearray] = field(default_factory=lambda: {kind: bytearray() for kind in STREAMS})
+
+    def take(self, frame: wire.Frame) -> bool:
+        """Take a frame down; return whether it began the next stage.
+
+        Raises:
+            BrokenWireError: the frame has no place here.
+            WireError: its payload is not strict JSON.
+            ValidationError: its payload has other fields than it must have.
+        """
+        if frame.kind in self._streams:
+            kept = self._streams[frame.kind]
+            kept += frame.payload[: max(0, self.stored - len(kept))]
+            return False
+        self._words += 1
+        if self._words > WORDS:
+            raise BrokenWireError("more marks and claims than a trial has")
+        if frame.kind == wire.STAGE:
+            return self._enter(frame)
+        self._note(frame)
+        return False
+
+    def reply(self) -> Reply:
+        """Return the claims."""
+        return Reply(failure=self.failure, death=self.death, predictions=self.predictions, **self._claims)
+
+    def output(self) -> dict[str, bytes]:
+        """Return what the candidate printed, by stream; streams without a byte are left out."""
+        return {STREAMS[kind]: bytes(kept) for kind, kept in self._streams.items() if kept}
+
+    @property
+    def log_bytes(self) -> int:
+        """Bytes of output that were kept."""
+        return sum(len(kept) for kept in self._streams.values())
+
+    @property
+    def truncated(self) -> bool:
+        """Whether a stream reached the end of what is kept."""
+        return any(len(kept) >= self.stored for kept in self._streams.values())
+
+    def _enter(self, frame: wire.Frame) -> bool:
+        said = frame.json()
+        if said == {"stage": "import"} and not self._imported:
+            self._imported = True
+            return False
+        following = RUN_STAGES[RUN_STAGES.index(self.stage) + 1 :][:1]
+        if not following or not self._imported or said != {"stage": following[0]}:
+            raise BrokenWireError(f"an unexpected stage after {self.stage}")
+        self.stage = following[0]
+        return True
+
+    def _note(self, frame: wire.Frame) -> None:
+        if frame.kind == wire.CLAIM:
+            self._claim(frame)
+        elif frame.kind == wire.ERROR:
+            self.failure = StageFailure.model_validate(frame.json())
+        elif frame.kind == wire.PREDICTIONS and self.stage == "predict":
+            self.predictions = frame.payload
+        elif frame.kind == wire.DEATH:
+            self.death = Death.model_validate(frame.json())
+        else:
+            raise BrokenWireError(f"{KINDS.get(frame.kind, 'a strange frame')} during {self.stage}")
+
+    def _claim(self, frame: wire.Frame) -> None:
+        """Keep a number; where one is claimed twice, the larger counts, since it can only cost the candidate."""
+        for name, value in frame.json().items():
+            if name not in CLAIMS or type(value) is not int or not 0 <= value < LARGEST:
+                raise BrokenWireError("a claim that is not known, or is not a count")
+            self._claims[name] = max(value, self._claims.get(name, 0))

@@ -50,17 +50,18 @@ class ControlGroup:
     def limits(self, container_id: str) -> dict[str, int]:
         """Read back from the kernel what holds for the container: memory, swap and pids; absent where not shown."""
         found = {}
+        name = f"docker-{container_id}.scope" if self.driver == "systemd" else container_id
         if _unified():
-            folder = self._folder("") / container_id
+            folder = self._folder("") / name
             files = {"memory": folder / "memory.max", "pids": folder / "pids.max"}
         else:
-            memory = self._folder("memory") / container_id
+            memory = self._folder("memory") / name
             files = {
                 "memory": memory / "memory.limit_in_bytes",
                 "memory_swap": memory / "memory.memsw.limit_in_bytes",
-                "pids": self._folder("pids") / container_id / "pids.max",
-                "cpu_quota": self._folder("cpu") / container_id / "cpu.cfs_quota_us",
-                "cpu_period": self._folder("cpu") / container_id / "cpu.cfs_period_us",
+                "pids": self._folder("pids") / name / "pids.max",
+                "cpu_quota": self._folder("cpu") / name / "cpu.cfs_quota_us",
+                "cpu_period": self._folder("cpu") / name / "cpu.cfs_period_us",
             }
         for name, path in files.items():
             value = _number(path)

@@ -83,6 +83,12 @@ class SandboxConfig(Section):
     log_killed: Whole = 64 * MIB
     parser_uses: Whole = 200
 
+    @model_validator(mode="after")
+    def _one_gpu_for_each_slot(self) -> SandboxConfig:
+        if self.gpus and self.slots > len(set(self.gpus)):
+            raise ValueError(f"slots is {self.slots}, but gpus names {len(set(self.gpus))}: one GPU serves one slot")
+        return self
+
 
 class CorpusConfig(Section):
     """Where the seed corpus comes from, and which slice of it the LLM is trained on."""
@@ -154,7 +160,7 @@ class LlmConfig(Section):
 class PromptConfig(Section):
     """What the fixed chat prompt says about the task."""
 
-    task: Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "svhn"] = "cifar10"
+    task: Literal["fashion-mnist", "cifar10", "cifar100", "svhn"] = "cifar10"
     boilerplate: bool = True
     style: Literal["paper", "short"] = "paper"
 

@@ -114,5 +114,8 @@ def _option(name: str, options: str) -> Fact:
 def _first_line(*command: str) -> str:
     if shutil.which(command[0]) is None:
         return "missing"
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    except subprocess.TimeoutExpired:
+        return "does not answer"
     return (done.stdout or done.stderr).strip().partition("\n")[0] or "no answer"

@@ -23,11 +23,12 @@ def connect() -> docker.DockerClient:
     """
     import docker
     from docker.errors import DockerException
+    from requests.exceptions import RequestException
 
     try:
         client = docker.from_env(timeout=CALL_TIMEOUT, max_pool_size=64)
         version = client.version()["Version"]
-    except DockerException as error:
+    except (DockerException, RequestException) as error:
         raise InfrastructureError(
             f"no Docker engine answers ({error}); start one, or point DOCKER_HOST at one, and run the command again"
         ) from error

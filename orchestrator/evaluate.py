@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 from tenacity import (
     Retrying,
     retry_if_exception_type,
@@ -56,6 +57,7 @@ class SandboxEvaluator:
 
     def __enter__(self) -> Self:
         _check_size(self._prepared, self._config)
+        _check_memory(self._config)
         config, sandbox = self._config, self._config.sandbox
         with ExitStack() as stack:
             self._containers = stack.enter_context(
@@ -226,4 +228,14 @@ def _check_size(prepared: Prepared, config: Config) -> None:
         raise ConfigError(
             f"protocol: {count} validation images of {resolution} pixels are {size} bytes, more than the"
             f" {wire.IMAGES_LIMIT} that the wire takes; lower protocol.validation_samples or protocol.resolution"
+        )
+
+
+def _check_memory(config: Config) -> None:
+    sandbox = config.sandbox
+    needed, there = sandbox.slots * sandbox.limits.memory, psutil.virtual_memory().total
+    if needed > there:
+        raise ConfigError(
+            f"sandbox: {sandbox.slots} slots of {sandbox.limits.memory >> 20} MiB are more than the {there >> 20} MiB"
+            " of this machine; lower sandbox.slots or sandbox.limits.memory"
         )

@@ -9,7 +9,7 @@ from statistics import fmean
 from orchestrator.progress import Event, Note, StageBegins
 from orchestrator.records import Completion, CycleSummary, Evaluation, FinetuneStep, Novelty
 
-UNPARSED = frozenset({"no_code", "syntax_error"})
+UNPARSED = frozenset({"extract", "parse"})
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Funnel:
                 self.generated += 1
             case Evaluation():
                 self.evaluated += 1
-                self.parsed += event.verdict.state not in UNPARSED
+                self.parsed += event.verdict.stage not in UNPARSED
                 self.quarantined += event.verdict.state == "quarantined"
                 if event.verdict.accuracy is not None:
                     self.accuracies.append(event.verdict.accuracy)

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from orchestrator.cgroup import ControlGroup
 from orchestrator.engine import engine_errors
 
@@ -21,6 +19,7 @@ PREFIX = "nn-sandbox"
 OWNER, MACHINE, PROCESS, EXPIRES = (f"{PREFIX}.{name}" for name in ("owner", "machine", "process", "expires"))
 SLACK = 60.0  # seconds past its expiry in which an owner may still be removing a container itself
 BETWEEN_LOOKS = 1.0
+STARTED = 19  # of the fields behind the name in /proc/PID/stat: ticks from boot to the process's start
 
 
 def labels(*, owner: str, life: float) -> dict[str, str]:
@@ -78,12 +77,15 @@ def _orphans(client: docker.DockerClient) -> dict[str, str]:
 
 
 def _machine() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    """Return what tells apart two machines, and two process namespaces on one machine."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
 
 
 def _process(pid: int) -> str | None:
-    """Return an identity of a live process that its pid's next user will not share."""
+    """Return an identity of a live process that its pid's next user will not share: its start in clock ticks."""
     try:
-        return f"{pid}:{psutil.Process(pid).create_time():.2f}"
-    except psutil.NoSuchProcess:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
         return None
+    return f"{pid}:{int(fields[STARTED])}"

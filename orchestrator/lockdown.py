@@ -13,6 +13,8 @@ from orchestrator.records import Limits
 if TYPE_CHECKING:
     import docker
 
+OOM_SCORE = 900  # where the whole machine runs out of memory, candidates go first
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -33,6 +35,11 @@ class Spec:
     def supervised(self) -> bool:
         """Whether a supervisor forks a candidate in it, or it is a parser container."""
         return self.mode == "supervise"
+
+
+def tmp_options(limits: Limits) -> str:
+    """Return the mount options of the only place where a candidate may write."""
+    return f"rw,nosuid,nodev,noexec,mode=1777,size={limits.tmp},nr_inodes={limits.tmp_inodes}"
 
 
 def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> dict[str, Any]:
@@ -75,16 +82,15 @@ def _resources(spec: Spec, group: ControlGroup) -> dict[str, Any]:
     from docker.types import LogConfig, Ulimit
 
     limits = spec.limits
-    tmp = f"rw,nosuid,nodev,noexec,mode=1777,size={limits.tmp},nr_inodes={limits.tmp_inodes}"
     nofile = Ulimit(name="nofile", soft=limits.nofile, hard=limits.nofile)
     return {
-        "tmpfs": {"/tmp": tmp},  # noqa: S108 - inside the container
+        "tmpfs": {"/tmp": tmp_options(limits)},  # noqa: S108 - inside the container
         "shm_size": limits.shm,
         "pids_limit": limits.pids,
         "mem_limit": limits.memory,
         "memswap_limit": limits.memory,
         "nano_cpus": int(limits.cpus * 1e9),
-        "oom_score_adj": 900,
+        "oom_score_adj": OOM_SCORE,
         "ulimits": [nofile, Ulimit(name="core", soft=0, hard=0)],
         "cgroup_parent": group.parent,
         "log_config": LogConfig(type="none"),

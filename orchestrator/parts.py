@@ -86,7 +86,8 @@ def host_key(folder: Path, *, config: Config, cache: Path) -> bytes:
     """Return the run's own secret, made on first use and readable by its owner alone.
 
     With a candidate's id it gives the order in which the validation images are shown, so it never enters a container.
-    It is derived from a secret of this machine and the configuration's hash, so that a repeated run repeats the order.
+    It is derived from a secret of this machine and the configuration (its number of cycles aside), so that a repeated
+    run repeats the order.
 
     Raises:
         InfrastructureError: it cannot be read or written, or was damaged.
@@ -95,16 +96,20 @@ def host_key(folder: Path, *, config: Config, cache: Path) -> bytes:
     if path.exists():
         return _secret(path, b"")
     machine = _secret(cache / "host.key", secrets.token_bytes(KEY_BYTES))
-    return _secret(path, hmac.digest(machine, config.hash().encode(), "sha256"))
+    return _secret(path, hmac.digest(machine, config.model_copy(update={"cycles": 1}).hash().encode(), "sha256"))
 
 
 def _secret(path: Path, fresh: bytes) -> bytes:
     """Return the secret in `path`; where there is none yet, `fresh` becomes it."""
     try:
         if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            partial = path.with_name(f"{path.name}.part")
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(fresh)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
         key = path.read_bytes()
     except OSError as error:
         raise InfrastructureError(f"{path}: cannot be read or written: {error}") from error

@@ -46,7 +46,7 @@ class Orchestrate(click.Group):
             return super().invoke(ctx)
         except ConfigError as error:
             raise Misuse(str(error)) from error
-        except OrchestratorError as error:
+        except (OrchestratorError, OSError) as error:
             raise Failure(str(error)) from error
         except KeyboardInterrupt:
             click.echo("interrupted; run the same command again to go on from here", err=True)

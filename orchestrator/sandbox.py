@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.cgroup import ControlGroup, Usage
 from orchestrator.engine import engine_errors
 from orchestrator.errors import InfrastructureError
-from orchestrator.lockdown import OOM_SCORE, Spec, creation, tmp_options
-from orchestrator.records import Limits
+from orchestrator.lockdown import Spec, creation
+from orchestrator.readback import effective_limits
 from sandbox_image import wire
 
 if TYPE_CHECKING:
@@ -263,36 +263,7 @@ class Container:
     def _read_back(self) -> None:
         with engine_errors("inspecting a container"):
             host = self.client.api.inspect_container(self.id)["HostConfig"]
-        wanted = self.spec.limits
-        engine = {
-            "memory": (host["Memory"], wanted.memory),
-            "memory_swap": (host["MemorySwap"], wanted.memory),
-            "pids": (host["PidsLimit"], wanted.pids),
-            "nano_cpus": (host["NanoCpus"], int(wanted.cpus * 1e9)),
-            "read_only": (int(host["ReadonlyRootfs"]), 1),
-            "network": (host["NetworkMode"], "none"),
-            "capabilities_dropped": (",".join(host["CapDrop"] or []), "ALL"),
-            "shm": (host["ShmSize"], wanted.shm),
-            "ipc": (host["IpcMode"], "private"),
-            "oom_score_adj": (host["OomScoreAdj"], OOM_SCORE),
-            "nofile": (_hard_limit(host, "nofile"), wanted.nofile),
-            "core": (_hard_limit(host, "core"), 0),
-            "no_new_privileges": (int("no-new-privileges" in host["SecurityOpt"]), 1),
-            "seccomp": (int(f"seccomp={self.spec.seccomp}" in host["SecurityOpt"]), 1),
-            "tmp": (host["Tmpfs"]["/tmp"], tmp_options(wanted)),  # noqa: S108 - inside the container
-        }
-        wrong = [f"{name} is {found}, not {asked}" for name, (found, asked) in engine.items() if found != asked]
-        kernel = self.group.limits(self.id)
-        wrong += [
-            f"the kernel's {name} is {kernel[name]}, not {asked}"
-            for name, asked in _kernel_limits(wanted, kernel).items()
-            if kernel[name] != asked
-        ]
-        if wrong:
-            raise InfrastructureError("the engine did not apply the limits: " + "; ".join(wrong))
-        self.limits = {name: found for name, (found, _) in engine.items()}
-        self.limits |= {f"kernel_{name}": value for name, value in kernel.items()}
-        self.limits |= {"runtime": self.spec.runtime}
+        self.limits = effective_limits(self.spec, host, self.group.limits(self.id))
 
 
 def _demultiplex(raw: bytearray) -> list[tuple[int, bytes]]:
@@ -308,15 +279,3 @@ def _demultiplex(raw: bytearray) -> list[tuple[int, bytes]]:
         start = end
     del raw[:start]
     return pieces
-
-
-def _hard_limit(host: dict[str, Any], name: str) -> int | None:
-    return next((limit["Hard"] for limit in host["Ulimits"] or () if limit["Name"] == name), None)
-
-
-def _kernel_limits(wanted: Limits, kernel: dict[str, int]) -> dict[str, int]:
-    """Return what the kernel must show, for those limits that it shows."""
-    must = {"memory": wanted.memory, "pids": wanted.pids}
-    if "cpu_period" in kernel:
-        must["cpu_quota"] = round(wanted.cpus * kernel["cpu_period"])
-    return {name: value for name, value in must.items() if name in kernel}

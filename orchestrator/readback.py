@@ -1,0 +1,66 @@
+"""The limits that a started container really has, as the engine and the kernel show them, against those asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.errors import InfrastructureError
+from orchestrator.lockdown import OOM_SCORE, Spec, tmp_options
+from orchestrator.records import Limits
+
+
+def effective_limits(spec: Spec, host: dict[str, Any], kernel: dict[str, int]) -> dict[str, int | float | str]:
+    """Return what holds, by name; `host` is the engine's HostConfig, `kernel` what the control group shows.
+
+    Under gVisor both show the sentry from outside; what its guest may do is probed by `orchestrate doctor`.
+
+    Raises:
+        InfrastructureError: something differs from what was asked for; the message names each.
+    """
+    engine = _engine(spec, host)
+    wrong = [f"{name} is {found}, not {asked}" for name, (found, asked) in engine.items() if found != asked]
+    wrong += [
+        f"the kernel's {name} is {kernel[name]}, not {asked}"
+        for name, asked in _kernel(spec.limits, kernel).items()
+        if kernel[name] != asked
+    ]
+    if wrong:
+        raise InfrastructureError("the engine did not apply the limits: " + "; ".join(wrong))
+    holds: dict[str, int | float | str] = {name: found for name, (found, _) in engine.items()}
+    holds |= {f"kernel_{name}": value for name, value in kernel.items()}
+    return holds | {"runtime": spec.runtime}
+
+
+def _engine(spec: Spec, host: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what the engine shows and what was asked for, side by side."""
+    limits = spec.limits
+    options = host["SecurityOpt"] or []
+    return {
+        "memory": (host["Memory"], limits.memory),
+        "memory_swap": (host["MemorySwap"], limits.memory),
+        "pids": (host["PidsLimit"], limits.pids),
+        "nano_cpus": (host["NanoCpus"], int(limits.cpus * 1e9)),
+        "nofile": (_hard_limit(host, "nofile"), limits.nofile),
+        "core": (_hard_limit(host, "core"), 0),
+        "shm": (host["ShmSize"], limits.shm),
+        "tmp": (host["Tmpfs"]["/tmp"], tmp_options(limits)),  # noqa: S108 - inside the container
+        "read_only": (int(host["ReadonlyRootfs"]), 1),
+        "network": (host["NetworkMode"], "none"),
+        "ipc": (host["IpcMode"], "private"),
+        "capabilities_dropped": (",".join(host["CapDrop"] or []), "ALL"),
+        "no_new_privileges": (int("no-new-privileges" in options), 1),
+        "seccomp": (int(f"seccomp={spec.seccomp}" in options), 1),
+        "oom_score_adj": (host["OomScoreAdj"], OOM_SCORE),
+    }
+
+
+def _hard_limit(host: dict[str, Any], name: str) -> int | None:
+    return next((limit["Hard"] for limit in host["Ulimits"] or () if limit["Name"] == name), None)
+
+
+def _kernel(wanted: Limits, kernel: dict[str, int]) -> dict[str, int]:
+    """Return what the kernel must show, for those limits that it shows."""
+    must = {"memory": wanted.memory, "pids": wanted.pids}
+    if "cpu_period" in kernel:
+        must["cpu_quota"] = round(wanted.cpus * kernel["cpu_period"])
+    return {name: value for name, value in must.items() if name in kernel}

@@ -26,8 +26,8 @@ engine: $(INSTALLED)
 images:
 	@docker/setup.sh images
 
-image: setup ## Build the sandbox image, unless it is up to date
-	@$(BIN)/orchestrate image build
+image: setup ## Build the sandbox image that CONFIG names, unless it is up to date
+	@$(BIN)/orchestrate image build --config $(CONFIG)
 
 assets: setup ## Fetch the model and the corpus that CONFIG names
 	@$(BIN)/orchestrate fetch --config $(CONFIG)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import cache_option, config_option, configured, set_option
-
-if TYPE_CHECKING:
-    from orchestrator.image import Variant
+from orchestrator.cli.options import cache_option, config_option, configured, default_config_option, set_option
 
 
 @click.group()
@@ -40,18 +37,22 @@ def image() -> None:
 
 
 @image.command("build")
-@click.option("--variant", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Which torch.")
-@click.option("--tag", help="The image's name; nn-sandbox:VARIANT where omitted.")
+@default_config_option
+@set_option
 @click.option("--base", help="An image with Python 3.11 to build on; found or bootstrapped where omitted.")
 @click.option("--force", is_flag=True, help="Build even where the image is up to date.")
 @cache_option
-def image_build(*, variant: Variant, tag: str | None, base: str | None, force: bool, cache: Path) -> None:
-    """Build the sandbox image, unless it was built from what lies in the checkout now, and print its id."""
+def image_build(*, config_path: Path, overrides: tuple[str, ...], base: str | None, force: bool, cache: Path) -> None:
+    """Build the image that the configuration names, unless it was built from what lies in the checkout now.
+
+    Its id goes to stdout. Without --config it is the quickstart's, with torch for the CPU.
+    """
     from orchestrator.image import build, ensure
 
-    name = tag or f"nn-sandbox:{variant}"
+    sandbox = configured(config_path, overrides).sandbox
     make = build if force else ensure
-    click.echo(make(variant, name, cache=cache, base=base, log=lambda line: click.echo(line, err=True)))
+    log = partial(click.echo, err=True)
+    click.echo(make(sandbox.variant, sandbox.image, cache=cache, base=base, log=log))
 
 
 @click.command()

@@ -28,8 +28,8 @@ def orchestrate(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=1500)
 
 
-def small_cycle(runs: Path, name: str) -> subprocess.CompletedProcess[str]:
-    overrides = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
+def small_cycle(runs: Path, name: str, **changes: int) -> subprocess.CompletedProcess[str]:
+    overrides = [part for key, value in (SMALL | changes).items() for part in ("--set", f"{key}={value}")]
     return orchestrate("cycle", "--config", "configs/quickstart.yaml", "--run", name, "--runs", str(runs), *overrides)
 
 
@@ -90,7 +90,6 @@ def test_no_container_is_left_behind(runs: Path) -> None:
 
 
 def test_a_changed_config_is_refused_and_names_the_key(runs: Path) -> None:
-    arguments = ("--config", "configs/quickstart.yaml", "--run", "first", "--runs", str(runs), "--set", "seed=99")
-    done = orchestrate("cycle", *arguments)
+    done = small_cycle(runs, "first", seed=99)
     assert done.returncode == 2
-    assert "seed" in done.stderr
+    assert "seed (0 -> 99)" in done.stderr

@@ -29,7 +29,6 @@ SMALL = {"memory": 768 * MIB, "pids": 64, "nofile": 256, "tmp": 64 * MIB, "tmp_i
 class Finding:
     """One row of the doctor's table."""
 
-    runtime: str
     limit: str
     asked: str
     reading: Held
@@ -71,7 +70,7 @@ def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
                 verdict = evaluation.verdict
                 evidence = (verdict.cause or verdict.state).removeprefix("RuntimeError: ")
                 reading = probe.reading(verdict, runtime=sandbox.runtime)
-                yield Finding(sandbox.runtime, probe.name, probe.asked, reading, evidence)
+                yield Finding(probe.name, probe.asked, reading, evidence)
 
 
 def machine() -> list[Fact]:

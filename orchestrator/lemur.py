@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import struct
 import zipfile
 import zlib
@@ -15,7 +14,6 @@ from orchestrator.errors import InfrastructureError
 
 MODELS = "ab/nn/nn/"
 TRIALS = "ab/nn/stat/train/"
-FAMILY = re.compile(r"[A-Za-z0-9]+")
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 MEMBER_LIMIT = 64 << 20
 
@@ -27,12 +25,6 @@ class Model:
     name: str
     source: bytes
     accuracy: float | None
-
-    @property
-    def family(self) -> str:
-        """The first word of the name, as in `rag` or `AlexNet`."""
-        match = FAMILY.match(self.name)
-        return match[0] if match else self.name
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from orchestrator.config import NoveltyConfig
-from orchestrator.errors import ConfigError
-from orchestrator.records import Neighbour, canonical
+from orchestrator.records import Neighbour
 
 if TYPE_CHECKING:
     from datasketch import MinHashLSH
@@ -102,14 +98,6 @@ class Index:
         exact = jaccard(members, self._sets[position])
         return Neighbour(entry_id=self._ids[position], estimate=estimate, exact=exact)
 
-    def save(self, path: Path) -> None:
-        """Write the signatures with everything that they depend on, so that they are never mixed with others."""
-        signatures = self._signatures[: len(self._ids)].astype("<u8")
-        names = np.frombuffer(canonical(self._ids), dtype=np.uint8)
-        described = np.frombuffer(canonical(_described(self._config)), dtype=np.uint8)
-        with path.open("wb") as stream:
-            np.savez_compressed(stream, signatures=signatures, names=names, described=described)
-
     def _sketch(self, members: Shingles) -> Any:
         from datasketch import MinHash
 
@@ -129,29 +117,3 @@ class Index:
         estimates = (self._signatures[positions] == signature).mean(axis=1)
         first = int(np.argmax(estimates))
         return int(positions[first]), float(estimates[first])
-
-
-def load_signatures(path: Path, config: NoveltyConfig) -> dict[str, Signature]:
-    """Return the saved signatures by name.
-
-    Raises:
-        ConfigError: they were made with another scheme, seed, shingle or tokenizer than `config` and this Python.
-    """
-    with np.load(path, allow_pickle=False) as saved:
-        described = json.loads(bytes(saved["described"]))
-        names = json.loads(bytes(saved["names"]))
-        signatures = saved["signatures"].astype(np.uint64)
-    if described != _described(config):
-        raise ConfigError(f"{path}: signatures of {described} cannot be compared with {_described(config)}; remove it")
-    return dict(zip(names, signatures, strict=True))
-
-
-def _described(config: NoveltyConfig) -> dict[str, Any]:
-    return {
-        "scheme": SCHEME,
-        "permutations": config.permutations,
-        "seed": config.seed,
-        "shingle": config.shingle,
-        "hash": "blake2b-64",
-        "tokenizer": f"python-{sys.version_info.major}.{sys.version_info.minor}",
-    }

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from orchestrator.config import NoveltyConfig
-from orchestrator.errors import ConfigError
-from orchestrator.novelty import Index, as_set, bands, jaccard, load_signatures
+from orchestrator.novelty import Index, as_set, bands, jaccard
 
 CONFIG = NoveltyConfig()
 
@@ -119,14 +117,3 @@ def test_results_do_not_depend_on_the_hash_seed() -> None:
     }
     assert len(outputs) == 1
     assert "entry_id" in outputs.pop()
-
-
-def test_saved_signatures_come_back_and_are_never_mixed_with_others(tmp_path: Path) -> None:
-    index = Index(CONFIG)
-    index.add("a", packed(random_set(1)))
-    index.save(tmp_path / "signatures.npz")
-    loaded = load_signatures(tmp_path / "signatures.npz", CONFIG)
-    assert list(loaded) == ["a"]
-    assert loaded["a"].shape == (256,)
-    with pytest.raises(ConfigError, match="cannot be compared"):
-        load_signatures(tmp_path / "signatures.npz", NoveltyConfig(seed=2))

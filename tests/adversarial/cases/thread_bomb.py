@@ -1,4 +1,5 @@
 # expect: failed train start new thread
+# expect[runsc]: killed train
 import threading
 import time
 

@@ -43,6 +43,8 @@ def ending(end: Ender, *, times: int) -> Iterator[list[str]]:
     def watch() -> None:
         while not stop.wait(0.2) and len(ended) < times:
             for container in client.containers.list(filters={"label": PROCESS}, ignore_removed=True):
+                if not container.labels[PROCESS].startswith(f"{os.getpid()}:"):
+                    continue
                 running = " 10001 " in f" {' '.join(row[0] for row in uids(client, container.id))} "
                 if running and container.id not in ended and len(ended) < times:
                     ended.append(container.id)

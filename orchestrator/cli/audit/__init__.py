@@ -1,0 +1,18 @@
+"""`orchestrate audit`: what became of each candidate, its program, what it printed, and whether that holds today."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.audit.listing import audit_list
+from orchestrator.cli.audit.log import audit_log
+from orchestrator.cli.audit.show import audit_show
+
+
+@click.group()
+def audit() -> None:
+    """Look into a run: every candidate, its program, its verdict and its output."""
+
+
+for command in (audit_list, audit_show, audit_log):
+    audit.add_command(command)

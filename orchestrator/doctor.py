@@ -31,6 +31,7 @@ class Finding:
 
     limit: str
     asked: str
+    shown: str
     reading: Held
     evidence: str
 
@@ -68,9 +69,13 @@ def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
         with evaluator:
             for probe, evaluation in zip(asked, evaluator.evaluate(submissions), strict=True):
                 verdict = evaluation.verdict
-                evidence = (verdict.cause or verdict.state).removeprefix("RuntimeError: ")
-                reading = probe.reading(verdict, runtime=sandbox.runtime)
-                yield Finding(probe.name, probe.asked, reading, evidence)
+                yield Finding(
+                    limit=probe.name,
+                    asked=probe.asked,
+                    shown=probe.shown(verdict),
+                    reading=probe.reading(verdict, runtime=sandbox.runtime),
+                    evidence=probe.evidence(verdict),
+                )
 
 
 def machine() -> list[Fact]:

@@ -18,6 +18,7 @@ Held = Literal["holds", "does not hold", "not enforced"]
 FOLDER = Path(__file__).parent / "data" / "probes"
 PREAMBLE = "preamble.py"
 MIB = 1 << 20
+CPU_TOLERANCE = 1.1  # of the quota: the kernel hands it out in periods of a tenth of a second
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Probe:
     """One limit: what was asked for, the program that trips it, and what tells that it holds.
 
     `ends_as` are the states in which a verdict shows by itself that the limit held. `unenforced_by` names a runtime
-    that is known not to enforce it, on which the config therefore does not rely.
+    that is known not to enforce it, on which the config therefore does not rely. `reads_back` are the names under which
+    the engine and the kernel show the limit of a started container. `cpus` is set where the limit shows in nothing but
+    the CPU time that the control group counted: so many seconds of it in a second.
     """
 
     name: str
@@ -33,12 +36,32 @@ class Probe:
     source: bytes
     ends_as: tuple[str, ...] = ()
     unenforced_by: str | None = None
+    reads_back: tuple[str, ...] = ()
+    cpus: float | None = None
 
     def reading(self, verdict: Verdict, *, runtime: str) -> Held:
         """Say what the verdict shows of the limit."""
-        if verdict.state in self.ends_as or "RuntimeError: held:" in (verdict.cause or ""):
+        stopped = verdict.state in self.ends_as or "RuntimeError: held:" in (verdict.cause or "")
+        if stopped and (self.cpus is None or 0 < self.burned(verdict) <= self.cpus * CPU_TOLERANCE):
             return "holds"
         return "not enforced" if runtime == self.unenforced_by else "does not hold"
+
+    def evidence(self, verdict: Verdict) -> str:
+        """Say in a few words what happened when the limit was tripped."""
+        said = (verdict.cause or verdict.state).removeprefix("RuntimeError: ")
+        return said if self.cpus is None else f"{said}: {self.burned(verdict):.2f} CPUs"
+
+    def shown(self, verdict: Verdict) -> str:
+        """Return the limit as it was read back after the start; a dash where nothing shows it."""
+        limits = verdict.measured.limits
+        values = [str(limits[name]) for name in self.reads_back if name in limits]
+        return ", ".join(dict.fromkeys(values)) or "-"
+
+    def burned(self, verdict: Verdict) -> float:
+        """Return the CPU seconds that the control group counted in each second of the program's last stage."""
+        measured = verdict.measured
+        seconds = measured.seconds.get(verdict.stage, 0.0)
+        return measured.stage_cpu_seconds.get(verdict.stage, 0.0) / seconds if seconds else 0.0
 
 
 def probes(limits: Limits, *, import_seconds: float) -> tuple[Probe, ...]:
@@ -48,10 +71,12 @@ def probes(limits: Limits, *, import_seconds: float) -> tuple[Probe, ...]:
     shown |= {"import_seconds": import_seconds}
     begin = (FOLDER / PREAMBLE).read_text(encoding="utf-8") + f"\nLIMITS = {values!r}\n\n"
     files = sorted(path for path in FOLDER.glob("*.py") if path.name != PREAMBLE)
-    return tuple(_read(path.read_text(encoding="utf-8"), begin=begin, shown=shown) for path in files)
+    return tuple(
+        _read(path.read_text(encoding="utf-8"), begin=begin, shown=shown, cpus=limits.cpus) for path in files
+    )
 
 
-def _read(text: str, *, begin: str, shown: dict[str, object]) -> Probe:
+def _read(text: str, *, begin: str, shown: dict[str, object], cpus: float) -> Probe:
     """Take the head of a probe's file apart: comment lines of the form `# name: value`."""
     head = {}
     for line in text.splitlines():
@@ -65,4 +90,6 @@ def _read(text: str, *, begin: str, shown: dict[str, object]) -> Probe:
         source=(begin + text).encode(),
         ends_as=tuple(head.get("ends as", "").split()),
         unenforced_by=head.get("unenforced by"),
+        reads_back=tuple(head.get("reads back", "").split()),
+        cpus=cpus if "rationed" in head else None,
     )

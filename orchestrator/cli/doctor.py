@@ -34,7 +34,7 @@ def doctor(ctx: click.Context, *, config_path: Path, overrides: tuple[str, ...],
         facts.add_row(fact.name, Text(escaped(fact.value), style="yellow" if fact.present is False else ""))
     data().print(facts)
     table = Table(title=f"limits under {config.sandbox.runtime}, tripped on purpose")
-    for name in ("limit", "asked for", "reading", "what happened"):
+    for name in ("limit", "asked for", "read back", "tripped", "what happened"):
         table.add_column(name)
     colours = {"holds": "green", "does not hold": "bold red", "not enforced": "yellow"}
     readings = []
@@ -43,7 +43,7 @@ def doctor(ctx: click.Context, *, config_path: Path, overrides: tuple[str, ...],
             status.update(f"tripped: {finding.limit}")
             readings.append(finding.reading)
             shown = Text(finding.reading, style=colours[finding.reading])
-            table.add_row(finding.limit, finding.asked, shown, Text(escaped(finding.evidence)))
+            table.add_row(finding.limit, finding.asked, finding.shown, shown, Text(escaped(finding.evidence)))
     data().print(table)
     broken = readings.count("does not hold")
     if broken:

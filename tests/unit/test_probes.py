@@ -13,7 +13,7 @@ HASH = "0" * 64
 PROBES = probes(Limits(), import_seconds=5)
 
 
-def verdict(state: str, cause: str | None) -> Verdict:
+def verdict(state: str, cause: str | None, **measured: object) -> Verdict:
     return Verdict.model_validate(
         {
             "candidate_id": "x",
@@ -25,7 +25,7 @@ def verdict(state: str, cause: str | None) -> Verdict:
             "protocol": HASH,
             "environment": HASH,
             "claimed": Claimed(),
-            "measured": Measured(),
+            "measured": Measured.model_validate(measured),
         }
     )
 
@@ -48,3 +48,17 @@ def test_a_limit_holds_only_where_the_probe_was_stopped() -> None:
     assert probe.reading(verdict("failed", "RuntimeError: NOT HELD: open"), runtime="runc") == "does not hold"
     assert probe.reading(verdict("failed", "NameError: held"), runtime="runc") == "does not hold"
     assert probe.reading(verdict("failed", "RuntimeError: NOT HELD: open"), runtime="runsc") == "not enforced"
+
+
+@pytest.mark.parametrize(("cpu_seconds", "reading"), [(4.2, "holds"), (8.0, "does not hold"), (0.0, "does not hold")])
+def test_a_cpu_quota_is_read_off_the_control_group(cpu_seconds: float, reading: str) -> None:
+    (probe,) = (probe for probe in PROBES if probe.cpus is not None)
+    cause = "RuntimeError: held: four busy processes"
+    seen = verdict("failed", cause, seconds={"import": 4.0}, stage_cpu_seconds={"import": cpu_seconds})
+    assert probe.reading(seen, runtime="runc") == reading
+
+
+def test_what_was_read_back_stands_beside_what_was_asked_for() -> None:
+    probe = next(probe for probe in PROBES if probe.name == "processes")
+    assert probe.shown(verdict("killed", None, limits={"pids": 64, "kernel_pids": 64, "memory": 1})) == "64"
+    assert probe.shown(verdict("killed", None)) == "-"

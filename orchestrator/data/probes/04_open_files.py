@@ -1,5 +1,6 @@
 # limit: open files
 # asked: {nofile}
+# reads back: nofile
 kept = []
 for count in range(LIMITS["nofile"] + 8):
     try: kept.append(os.open("/dev/null", os.O_RDONLY))

@@ -1,6 +1,7 @@
 # limit: /tmp size
 # asked: {tmp_mib} MiB
 # ends as: out_of_memory
+# reads back: tmp
 count = 0
 try:
     with open("/tmp/fill", "wb", buffering=0) as file:

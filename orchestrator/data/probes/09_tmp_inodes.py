@@ -1,6 +1,7 @@
 # limit: /tmp inodes
 # asked: {tmp_inodes}
 # unenforced by: runsc
+# reads back: tmp
 for count in range(LIMITS["tmp_inodes"] + 8):
     try: os.close(os.open(f"/tmp/{count}", os.O_CREAT | os.O_WRONLY))
     except OSError as error: held(f"{errno.errorcode[error.errno]} after {count}")

@@ -2,6 +2,7 @@
 # asked: {shm_mib} MiB
 # ends as: out_of_memory
 # unenforced by: runsc
+# reads back: shm
 count = 0
 try:
     with open("/dev/shm/fill", "wb", buffering=0) as file:

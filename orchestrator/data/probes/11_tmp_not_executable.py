@@ -1,5 +1,6 @@
 # limit: /tmp not executable
 # asked: noexec
+# reads back: tmp
 import shutil
 shutil.copy("/bin/true", "/tmp/true")
 os.chmod("/tmp/true", 0o755)

@@ -33,7 +33,7 @@ def supervise(*, life: float) -> None:
     """
     prctl(PR_SET_DUMPABLE, 0)
     arm_watchdog(life)
-    send(wire.encode_json(wire.READY, _warm()))
+    send(wire.encode_json(wire.READY, warm_up()))
     host = wire.Decoder(wire.TO_CONTAINER)
     job, source, rest = _receive_job(host)
     Relay(child=_fork(job, source), host=host, pending=rest, limits=job["log"]).run()
@@ -47,7 +47,8 @@ def arm_watchdog(life: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, life)
 
 
-def _warm() -> dict[str, Any]:
+def warm_up() -> dict[str, Any]:
+    """Import torch and what its first optimizer pulls in, without a parallel operation; return the versions."""
     import numpy
     import torch
 

@@ -8,7 +8,7 @@ class Net(nn.Module):
     def __init__(self, in_shape, out_shape, prm, device):
         super().__init__()
         self.features = nn.Sequential(
-            *self.block(in_shape[1], 32), nn.MaxPool2d(2), *self.block(32, 64), nn.MaxPool2d(2), *self.block(64, 64)
+            *self.block(in_shape[1], 48), nn.MaxPool2d(2), *self.block(48, 96), nn.MaxPool2d(2), *self.block(96, 64)
         )
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(256, out_shape[0]))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from pathlib import Path
 
 import docker
 import numpy as np
@@ -43,23 +45,34 @@ def results(request: pytest.FixtureRequest, store: Store, tmp_path_factory: pyte
     """The results under one runtime, with the host's state checked around all of them and after each."""
     runtime = request.param
     prepared = prepare(config(runtime).protocol, CACHE)
+    sandbox = config(runtime).sandbox
     before = data_digest(prepared)
     processes, free = len(psutil.pids()), psutil.disk_usage("/").free
+    running = sandbox.slots * sandbox.limits.pids  # what the cases beside the one that ended may hold
     client = docker.from_env()
     found: list[Result] = []
     ledger = Ledger(tmp_path_factory.mktemp("ledger") / f"{runtime}.jsonl", Verdict)
     for result in run(chosen(runtime), runtime=runtime, store=store):
-        container_id = result.verdict.measured.container_id
-        if container_id is not None:
-            assert not client.containers.list(all=True, filters={"id": container_id}), result.case.name
-        assert data_digest(prepared) == before, result.case.name
+        name, container_id = result.case.name, result.verdict.measured.container_id
+        mounted = container_mounts()
+        alive = {container.id for container in client.containers.list(all=True, ignore_removed=True)}
+        assert container_id not in alive, name
+        assert mounted <= len(alive) + sandbox.slots, name
+        assert data_digest(prepared) == before, name
+        assert len(psutil.pids()) < processes + running + PROCESSES_OF_OTHERS, name
+        assert psutil.disk_usage("/").free > free - DISK_OF_OTHERS, name
         ledger.append(result.verdict)
         found.append(result)
     assert list(ledger.read()) == [result.verdict for result in found]
     assert len(psutil.pids()) < processes + PROCESSES_OF_OTHERS
-    assert psutil.disk_usage("/").free > free - DISK_OF_OTHERS
     client.close()
     return found
+
+
+def container_mounts() -> int:
+    """Return how many root file systems of containers are mounted."""
+    lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    return sum(line.startswith("overlay ") and "/merged " in line for line in lines)
 
 
 def test_every_case_gets_the_verdict_that_its_first_line_expects(results: list[Result]) -> None:
@@ -103,6 +116,13 @@ def test_every_container_was_used_once_and_took_its_control_group_with_it(result
     alive = len(client.containers.list(all=True, filters={"label": "nn-sandbox.owner"}))
     client.close()
     assert len(groups) <= alive
+
+
+def test_nothing_but_whole_objects_lies_in_the_store(results: list[Result], store: Store) -> None:
+    assert results
+    names = [path.name for path in store.path("0" * 64).parents[1].rglob("*") if path.is_file()]
+    assert names
+    assert all(re.fullmatch("[0-9a-f]{64}", name) for name in names)
 
 
 def test_no_stage_lasted_longer_than_its_deadline(results: list[Result]) -> None:

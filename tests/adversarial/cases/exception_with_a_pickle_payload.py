@@ -1,0 +1,28 @@
+# expect: failed train Payload
+import os
+
+import torch
+import torch.nn as nn
+
+class Payload(Exception):
+    def __reduce__(self):
+        return os.system, ("touch /tmp/unpickled; kill -9 1",)
+
+
+class Net(nn.Module):
+    def __init__(self, in_shape, out_shape, prm, device):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_shape[1] * in_shape[2] * in_shape[3], out_shape[0]))
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def train_setup(self, prm):
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+
+    def learn(self, train_data):
+        raise Payload("never unpickled", Payload())
+
+
+def supported_hyperparameters():
+    return {"lr", "momentum"}

@@ -1,0 +1,32 @@
+# expect: failed instantiate nothing is shared
+import ctypes
+
+import torch
+import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self, in_shape, out_shape, prm, device):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_shape[1] * in_shape[2] * in_shape[3], out_shape[0]))
+        libc = ctypes.CDLL(None, use_errno=True)
+        for key in [*range(1, 5000), 0x5EED, 0xCAFE]:
+            if libc.shmget(key, 0, 0) >= 0 or libc.semget(key, 0, 0) >= 0 or libc.msgget(key, 0) >= 0:
+                return
+        raise RuntimeError("nothing is shared")
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def train_setup(self, prm):
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+
+    def learn(self, train_data):
+        for inputs, labels in train_data:
+            self.optimizer.zero_grad()
+            nn.functional.cross_entropy(self(inputs), labels).backward()
+            self.optimizer.step()
+
+
+def supported_hyperparameters():
+    return {"lr", "momentum"}

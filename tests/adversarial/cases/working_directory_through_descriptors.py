@@ -1,0 +1,37 @@
+# expect: failed instantiate nothing of the host
+import os
+
+import torch
+import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self, in_shape, out_shape, prm, device):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_shape[1] * in_shape[2] * in_shape[3], out_shape[0]))
+        for number in range(64):
+            for up in ("", "/..", "/../../../.."):
+                try:
+                    os.chdir(f"/proc/self/fd/{number}{up}")
+                except OSError:
+                    continue
+                names = set(os.listdir("."))
+                if names & {"docker.sock", "containerd", "overlay2", "work"} or os.path.exists("etc/docker"):
+                    return
+        raise RuntimeError("nothing of the host")
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def train_setup(self, prm):
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+
+    def learn(self, train_data):
+        for inputs, labels in train_data:
+            self.optimizer.zero_grad()
+            nn.functional.cross_entropy(self(inputs), labels).backward()
+            self.optimizer.step()
+
+
+def supported_hyperparameters():
+    return {"lr", "momentum"}

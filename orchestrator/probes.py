@@ -18,6 +18,7 @@ Held = Literal["holds", "does not hold", "not enforced"]
 FOLDER = Path(__file__).parent / "data" / "probes"
 PREAMBLE = "preamble.py"
 MIB = 1 << 20
+SWITCHES = {"read_only", "seccomp", "no_new_privileges"}
 CPU_TOLERANCE = 1.1  # of the quota: the kernel hands it out in periods of a tenth of a second
 
 
@@ -54,7 +55,7 @@ class Probe:
     def shown(self, verdict: Verdict) -> str:
         """Return the limit as it was read back after the start; a dash where nothing shows it."""
         limits = verdict.measured.limits
-        values = [str(limits[name]) for name in self.reads_back if name in limits]
+        values = ["yes" if name in SWITCHES else str(limits[name]) for name in self.reads_back if name in limits]
         return ", ".join(dict.fromkeys(values)) or "-"
 
     def burned(self, verdict: Verdict) -> float:

@@ -35,7 +35,7 @@ def doctor(ctx: click.Context, *, config_path: Path, overrides: tuple[str, ...],
     data().print(facts)
     table = Table(title=f"limits under {config.sandbox.runtime}, tripped on purpose")
     for name in ("limit", "asked for", "read back", "tripped", "what happened"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     colours = {"holds": "green", "does not hold": "bold red", "not enforced": "yellow"}
     readings = []
     with prose().status("tripping limits") as status:

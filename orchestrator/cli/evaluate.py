@@ -40,12 +40,20 @@ ID_DIGITS = 16
 @json_option
 @set_option
 @cache_option
-def evaluate(
-    *, files: tuple[Path, ...], config_path: Path, jsonl: bool, overrides: tuple[str, ...], cache: Path
+@click.pass_context
+def evaluate(  # noqa: PLR0913 - one argument for each option of the command
+    ctx: click.Context,
+    *,
+    files: tuple[Path, ...],
+    config_path: Path,
+    jsonl: bool,
+    overrides: tuple[str, ...],
+    cache: Path,
 ) -> None:
     """Evaluate FILES, each in its own single-use container, and print their verdicts.
 
-    Without --config the quickstart's protocol grades them: 4,096 Fashion-MNIST images, one epoch.
+    Without --config the quickstart's protocol grades them: 4,096 Fashion-MNIST images, one epoch. The exit status is 0
+    when every program got a verdict, whatever it was, and 1 when the infrastructure failed on one (`quarantined`).
     """
     from rich.markup import escape
 
@@ -67,6 +75,8 @@ def evaluate(
             status.update(line) if console.is_terminal else console.print(line, highlight=False, soft_wrap=True)
     if not jsonl:
         data().print(_table(finished, guessing=f"chance {prepared.chance:.1%}, majority class {prepared.majority:.1%}"))
+    if any(verdict.state == "quarantined" for _, verdict in finished):
+        ctx.exit(1)
 
 
 def _verdicts(

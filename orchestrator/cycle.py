@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -11,7 +12,7 @@ from pathlib import Path
 from orchestrator import budget, stats
 from orchestrator.admission import Admission
 from orchestrator.config import StopConfig
-from orchestrator.errors import LedgerError
+from orchestrator.errors import InfrastructureError, LedgerError
 from orchestrator.novelty import Index
 from orchestrator.progress import Note, Observer, StageBegins, unobserved
 from orchestrator.records import Adapter, CycleSummary, Entry, Message, derived_seed
@@ -19,6 +20,7 @@ from orchestrator.run import CycleFolder, RunFolder
 from orchestrator.sampling import Sampling
 from orchestrator.seams import Evaluator, Generator, Trainer
 from orchestrator.store import Store
+from orchestrator.verdict import plain
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,21 @@ class Loop:
         self._observe = observe
 
     def run(self) -> list[CycleSummary]:
-        """Return the summaries of all cycles up to the configured number, or to where the criterion stops."""
+        """Return the summaries of all cycles up to the configured number, or to where the criterion stops.
+
+        How it ended is journalled: finished once, and paused by whatever else ends it.
+        """
+        try:
+            summaries = self._cycles()
+        except BaseException as error:
+            self._paused(error)
+            raise
+        journal = self._run.journal
+        if journal is not None and not journal.account.finished:
+            journal.record("finished", {"cycles": len(summaries)})
+        return summaries
+
+    def _cycles(self) -> list[CycleSummary]:
         self._seed()
         summaries: list[CycleSummary] = []
         for number in range(1, self._config.cycles + 1):
@@ -59,6 +75,11 @@ class Loop:
                 self._observe(Note(f"stopping after cycle {number}: accuracy and share above threshold are stable"))
                 break
         return summaries
+
+    def _paused(self, error: BaseException) -> None:
+        cause = plain(f"{type(error).__name__}: {error}".partition("\n")[0])
+        with contextlib.suppress(InfrastructureError):  # a full disk takes no event either, and is what is told
+            self._run.record("paused", {"cause": cause})
 
     def _cycle(self, folder: CycleFolder) -> CycleSummary:
         if not folder.summary.whole:
@@ -89,7 +110,9 @@ class Loop:
             folder.path.mkdir(exist_ok=True)
             earlier = self._run.cycle(folder.number - 1).weights if llm.continue_adapter and folder.number > 1 else None
             if not folder.adapter.read():
-                folder.adapter.append(self._train(folder, corpus, earlier))
+                adapter = self._train(folder, corpus, earlier)
+                self._run.record_weights(folder)
+                folder.adapter.append(adapter)
             folder.adapter.finish()
         return folder.weights
 

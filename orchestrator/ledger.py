@@ -7,10 +7,10 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -25,22 +25,36 @@ def silent(message: str) -> None:
     """Take a message and show it to nobody."""
 
 
+class Witness(Protocol):
+    """Learns of every line that ledgers write, once it is on the disk, and of every one that they drop, before."""
+
+    def wrote(self, path: Path, *, first: int, lines: Sequence[bytes]) -> None:
+        """Take note of `lines`, each without its newline; `first` is the number of the first, from 1."""
+        ...
+
+    def drops(self, path: Path, *, kept: int, why: str) -> None:
+        """Take note that all lines but the first `kept` are about to go."""
+        ...
+
+
 class Ledger(Generic[R]):
     """One ledger file: records of one type, one a line, then an `End` line when it is whole.
 
     A line without its newline at the end of the file was torn by a kill: it is dropped and `report` is told. Any
     other damage raises LedgerError with file and line. One process writes a ledger at a time (see `run_lock`); a
-    reader of a ledger that is still being written sees its whole lines.
+    reader of a ledger that is still being written sees its whole lines. `witness` learns of what is written.
     """
 
-    def __init__(self, path: Path, record: type[R], *, report: Report = silent) -> None:
+    def __init__(self, path: Path, record: type[R], *, report: Report = silent, witness: Witness | None = None) -> None:
         self.path = path
         self._record = record
         self._report = report
+        self._witness = witness
         self._records: list[R] | None = None
         self._ends: list[int] = []
         self._whole = False
         self._size = 0
+        self._torn = 0
 
     def read(self) -> Sequence[R]:
         """Return every record in order.
@@ -62,13 +76,20 @@ class Ledger(Generic[R]):
 
     def extend(self, records: Sequence[R]) -> None:
         """Write `records` in one go; they are on the disk when this returns."""
-        self._ends += self._write(records)
-        self._load().extend(records)
+        present = self._load()
+        lines = [_encode(record) for record in records]
+        ends = list(accumulate((len(line) for line in lines), initial=self._size))[1:]
+        self._write(lines)
+        self._ends += ends
+        present.extend(records)
+        self._testify(lines, first=len(self._ends) - len(lines) + 1)
 
     def finish(self) -> None:
         """Write the end marker: the ledger is whole."""
-        self._write((End(records=len(self._load())),))
+        line = _encode(End(records=len(self._load())))
+        self._write([line])
         self._whole = True
+        self._testify([line], first=len(self._ends) + 1)
 
     def keep(self, count: int, *, why: str) -> None:
         """Drop all but the first `count` records of a ledger that is not whole, and report `why`.
@@ -81,9 +102,10 @@ class Ledger(Generic[R]):
         if self._whole:
             raise LedgerError(f"{self.path}: is whole; none of its records may be dropped")
         self._report(f"{self.path}: dropped the last {len(records) - count} records: {why}")
+        self._announce(kept=count, why=why)
         self._size = self._ends[count - 1] if count else 0
         del records[count:], self._ends[count:]
-        self._write(())
+        self._write([])
 
     def _load(self) -> list[R]:
         if self._records is None:
@@ -93,8 +115,8 @@ class Ledger(Generic[R]):
     def _parse(self, content: bytes) -> list[R]:
         self._size = content.rfind(b"\n") + 1
         if self._size < len(content):
-            lost = len(content) - self._size
-            self._report(f"{self.path}: dropped a torn last line of {lost} bytes; it will be computed again")
+            self._torn = len(content) - self._size
+            self._report(f"{self.path}: dropped a torn last line of {self._torn} bytes; it will be computed again")
         records: list[R] = []
         end = 0
         for number, line in enumerate(content[: self._size].split(b"\n")[:-1], start=1):
@@ -114,27 +136,51 @@ class Ledger(Generic[R]):
             self._ends.append(end)
         return records
 
-    def _write(self, records: Sequence[Line]) -> list[int]:
-        """Write `records` after what is there and return the file offset at which each ends."""
+    def _write(self, lines: Sequence[bytes]) -> None:
+        """Write `lines` after what is there; a disk that refuses leaves the file as it was."""
         self._load()
         if self._whole:
             raise LedgerError(f"{self.path}: is whole and never written again")
-        lines = [_encode(record) for record in records]
+        if self._torn:
+            self._announce(kept=len(self._ends), why=f"a torn last line of {self._torn} bytes")
         try:
-            new = not self.path.exists()
-            with self.path.open("ab") as file:
-                if file.tell() != self._size:
-                    file.truncate(self._size)
-                file.write(b"".join(lines))
-                file.flush()
-                os.fsync(file.fileno())
-            if new:
-                sync_folder(self.path.parent)
+            append(self.path, b"".join(lines), after=self._size)
         except OSError as error:
             raise InfrastructureError(f"{self.path}: cannot be written: {error}; free space and resume") from error
-        ends = list(accumulate((len(line) for line in lines), initial=self._size))
-        self._size = ends[-1]
-        return ends[1:]
+        self._size += sum(len(line) for line in lines)
+
+    def _announce(self, *, kept: int, why: str) -> None:
+        self._torn = 0
+        if self._witness is not None:
+            self._witness.drops(self.path, kept=kept, why=why)
+
+    def _testify(self, lines: Sequence[bytes], *, first: int) -> None:
+        if self._witness is not None and lines:
+            self._witness.wrote(self.path, first=first, lines=[line[:-1] for line in lines])
+
+
+def append(path: Path, content: bytes, *, after: int, durable: bool = True) -> None:
+    """Write `content` at byte `after`, dropping what stood there; where the disk refuses, none of it stays.
+
+    Raises:
+        OSError: the disk refused it.
+    """
+    new = not path.exists()
+    with path.open("ab", buffering=0) as file:
+        if file.tell() != after:
+            file.truncate(after)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[file.write(rest) :]
+            if durable:
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                file.truncate(after)
+            raise
+    if new:
+        sync_folder(path.parent)
 
 
 @contextmanager

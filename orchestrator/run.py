@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from orchestrator.config import Config, parse
 from orchestrator.errors import ConfigError, InfrastructureError, LedgerError
-from orchestrator.ledger import Ledger, Report, silent, sync_folder
+from orchestrator.journal import Journal, Recorder, unrecorded
+from orchestrator.ledger import Ledger, Report, Witness, silent, sync_folder
 from orchestrator.records import (
     Adapter,
     Candidate,
@@ -21,8 +23,10 @@ from orchestrator.records import (
     Provenance,
     Verdict,
     canonical,
+    digest,
 )
 from orchestrator.store import Store
+from orchestrator.weights import digests
 
 SHOWN_KEYS = 5
 
@@ -30,16 +34,29 @@ SHOWN_KEYS = 5
 class CycleFolder:
     """The ledgers of one cycle, in the order in which they are written."""
 
-    def __init__(self, path: Path, number: int, *, report: Report = silent) -> None:
+    def __init__(self, path: Path, number: int, *, report: Report = silent, witness: Witness | None = None) -> None:
         self.path = path
         self.number = number
-        self.adapter = Ledger(path / "adapter.jsonl", Adapter, report=report)
-        self.completions = Ledger(path / "completions.jsonl", Completion, report=report)
-        self.candidates = Ledger(path / "candidates.jsonl", Candidate, report=report)
-        self.verdicts = Ledger(path / "verdicts.jsonl", Verdict, report=report)
-        self.novelty = Ledger(path / "novelty.jsonl", Novelty, report=report)
-        self.entries = Ledger(path / "entries.jsonl", Entry, report=report)
-        self.summary = Ledger(path / "summary.jsonl", CycleSummary, report=report)
+        self.adapter = Ledger(path / "adapter.jsonl", Adapter, report=report, witness=witness)
+        self.completions = Ledger(path / "completions.jsonl", Completion, report=report, witness=witness)
+        self.candidates = Ledger(path / "candidates.jsonl", Candidate, report=report, witness=witness)
+        self.verdicts = Ledger(path / "verdicts.jsonl", Verdict, report=report, witness=witness)
+        self.novelty = Ledger(path / "novelty.jsonl", Novelty, report=report, witness=witness)
+        self.entries = Ledger(path / "entries.jsonl", Entry, report=report, witness=witness)
+        self.summary = Ledger(path / "summary.jsonl", CycleSummary, report=report, witness=witness)
+
+    @property
+    def ledgers(self) -> tuple[Ledger[Any], ...]:
+        """Every ledger of the cycle."""
+        return (
+            self.adapter,
+            self.completions,
+            self.candidates,
+            self.verdicts,
+            self.novelty,
+            self.entries,
+            self.summary,
+        )
 
     @property
     def weights(self) -> Path:
@@ -48,32 +65,61 @@ class CycleFolder:
 
 
 class RunFolder:
-    """Everything that one run has written, under `path`."""
+    """Everything that one run has written, under `path`; a run that is only read has no open journal."""
 
-    def __init__(self, path: Path, config: Config, *, report: Report = silent) -> None:
+    def __init__(self, path: Path, config: Config, *, report: Report = silent, journal: Journal | None = None) -> None:
         self.path = path
         self.config = config
+        self.journal = journal
         self._report = report
         self.store = Store(path / "objects")
-        self.corpus = Ledger(path / "corpus.jsonl", Entry, report=report)
-        self.provenance = Ledger(path / "provenance.jsonl", Provenance, report=report)
+        self.corpus = Ledger(path / "corpus.jsonl", Entry, report=report, witness=journal)
+        self.provenance = Ledger(path / "provenance.jsonl", Provenance, report=report, witness=journal)
 
     @classmethod
     def create(cls, path: Path, config: Config, *, report: Report = silent) -> RunFolder:
         """Freeze `config` in a new folder, or continue one that froze the same; only `cycles` may differ.
 
+        What a kill kept out of the run's journal is journalled now. Hold the run's lock.
+
         Raises:
             ConfigError: the folder was frozen with another configuration; the message names the first keys.
+            LedgerError: a ledger, the journal or config.json was damaged; the message names file and line.
         """
         path.mkdir(parents=True, exist_ok=True)
         file = path / "config.json"
-        if file.exists():
-            frozen = _read_config(file)
-            _refuse_change(frozen, config, path)
-            if config.cycles <= frozen.cycles:
-                return cls(path, config, report=report)
-        _write_config(file, config)
-        return cls(path, config, report=report)
+        if not file.exists():
+            _write_config(file, _frozen(config))
+            return cls._opened(path, config, report=report)
+        frozen = _read_config(file)
+        _refuse_change(frozen, config, path)
+        run = cls._opened(path, config, report=report)
+        if config.cycles > frozen.cycles:
+            content = _frozen(config)
+            run.record("config", {"config": digest(content), "cycles": config.cycles})
+            _write_config(file, content)
+        return run
+
+    @classmethod
+    def _opened(cls, path: Path, config: Config, *, report: Report) -> RunFolder:
+        journal = Journal(path, report=report)
+        run = cls(path, config, report=report, journal=journal)
+        seen = digest((path / "config.json").read_bytes())
+        known = journal.account.configs[-2:]  # a kill may have come between announcing more cycles and freezing them
+        if known and seen not in known:
+            raise LedgerError(f"{path / 'config.json'}: was changed since {journal.path} recorded it")
+        begun = journal.empty and not any(ledger.path.exists() for ledger in run.ledgers())
+        journal.opening(
+            "begun" if begun else "resumed",
+            {"config": seen, "config_hash": config.hash(), "pid": os.getpid(), "host": socket.gethostname()},
+        )
+        missed = journal.reconcile(ledger.path for ledger in run.ledgers())
+        if missed:
+            report(f"{journal.path}: recorded {missed} lines that a kill had kept out of it")
+        for folder in run.cycles():
+            if folder.adapter.read() and f"{folder.path.name}/{folder.weights.name}" not in journal.account.weights:
+                run.record_weights(folder, reconciled=True)
+        return run
 
     @classmethod
     def load(cls, path: Path, *, report: Report = silent) -> RunFolder:
@@ -87,9 +133,27 @@ class RunFolder:
             raise ConfigError(f"{path}: holds no run (no config.json); name a folder that `orchestrate cycle` made")
         return cls(path, _read_config(file), report=report)
 
+    @property
+    def record(self) -> Recorder:
+        """What takes an event into the journal; into nothing where the run is only read."""
+        return unrecorded if self.journal is None else self.journal.record
+
+    def record_weights(self, folder: CycleFolder, *, reconciled: bool = False) -> None:
+        """Make the adapter of `folder` durable, and record the digest of every file of it."""
+        where = f"{folder.path.name}/{folder.weights.name}"
+        data = {"folder": where, "files": digests(folder.weights, durable=True)}
+        self.record("weights", data | ({"reconciled": True} if reconciled else {}))
+
+    def ledgers(self) -> Iterator[Ledger[Any]]:
+        """Yield every ledger of the run, whether or not it has been written."""
+        yield from (self.corpus, self.provenance)
+        for folder in self.cycles():
+            yield from folder.ledgers
+
     def cycle(self, number: int) -> CycleFolder:
         """Return cycle `number`, counted from 1; its folder is made when it is first written."""
-        return CycleFolder(self.path / f"cycle-{number:03d}", number, report=self._report)
+        path = self.path / f"cycle-{number:03d}"
+        return CycleFolder(path, number, report=self._report, witness=self.journal)
 
     def cycles(self) -> Iterator[CycleFolder]:
         """Yield the cycles that have begun, in order."""
@@ -106,11 +170,15 @@ class RunFolder:
         return entries
 
 
-def _write_config(file: Path, config: Config) -> None:
+def _frozen(config: Config) -> bytes:
+    return json.dumps(dump(config), indent=1).encode() + b"\n"
+
+
+def _write_config(file: Path, content: bytes) -> None:
     partial = file.with_suffix(".part")
     try:
         with partial.open("wb") as target:
-            target.write(json.dumps(dump(config), indent=1).encode() + b"\n")
+            target.write(content)
             target.flush()
             os.fsync(target.fileno())
         partial.replace(file)

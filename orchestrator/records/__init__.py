@@ -43,6 +43,10 @@ from orchestrator.records.generation import (
     ModelSpec,
     Sampled,
 )
+from orchestrator.records.journal import (
+    GENESIS,
+    Event,
+)
 from orchestrator.records.record import (
     SCHEMA,
     Count,
@@ -70,6 +74,7 @@ from orchestrator.records.summary import (
 )
 
 __all__ = [
+    "GENESIS",
     "SCHEMA",
     "STAGES",
     "Adapter",
@@ -87,6 +92,7 @@ __all__ = [
     "End",
     "Entry",
     "Evaluation",
+    "Event",
     "Execution",
     "Failed",
     "FailedState",

@@ -2,76 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.config import Config, StopConfig, parse
-from orchestrator.cycle import Loop, should_stop
+from orchestrator.account import JOURNAL
+from orchestrator.config import StopConfig
+from orchestrator.cycle import should_stop
 from orchestrator.errors import ConfigError, InfrastructureError, LedgerError
-from orchestrator.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
-from orchestrator.progress import Event
 from orchestrator.records import CycleSummary, Interval, digest
 from orchestrator.run import RunFolder
-
-
-def config(**sections: Any) -> Config:
-    data: dict[str, Any] = {
-        "name": "test",
-        "cycles": 2,
-        "protocol": {"dataset": "fashion-mnist"},
-        "prompt": {"task": "fashion-mnist"},
-        "llm": {"model": {"source": "fake"}},
-        "admission": {"threshold": 0.5},
-        "budget": {"candidates": 20, "dynamic_from": None, "chunk": 8},
-    }
-    for key, value in sections.items():
-        data[key] = data[key] | value if isinstance(value, dict) and key in data else value
-    return parse(data, origin="test")
-
-
-@dataclass
-class Bench:
-    """One run on fakes: what they were asked for can be counted afterwards."""
-
-    folder: Path
-    config: Config
-    said: list[str] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-
-    def run(
-        self,
-        *,
-        trainer_breaks: bool = False,
-        generator_breaks: int | None = None,
-        evaluator_breaks: int | None = None,
-        bodies: int = 1000,
-    ) -> list[CycleSummary]:
-        run = RunFolder.create(self.folder, self.config, report=self.said.append)
-        protocol = self.config.protocol.hash()
-        self.trainer = FakeTrainer(breaks=trainer_breaks)
-        self.generator = FakeGenerator(bodies=bodies, breaks_after=generator_breaks)
-        self.evaluator = FakeEvaluator(run.store, protocol=protocol, breaks_after=evaluator_breaks)
-        parts = fake_parts(run, generator=self.generator, evaluator=self.evaluator, trainer=self.trainer)
-        return Loop(run, parts, observe=self.events.append).run()
-
-    def ledgers(self) -> dict[str, list[Any]]:
-        """Every ledger line by file, without the measured sub-records."""
-        found = {}
-        for path in sorted(self.folder.rglob("*.jsonl")):
-            lines = [json.loads(line) for line in path.read_text().splitlines()]
-            for line in lines:
-                line.pop("measured", None)
-            found[str(path.relative_to(self.folder))] = lines
-        return found
-
-    def states(self, cycle: int = 1) -> list[str]:
-        novelty = RunFolder.load(self.folder).cycle(cycle).novelty.read()
-        return [record.decision for record in novelty]
+from tests.unit.bench import Bench, config
 
 
 def test_a_run_has_every_ledger_whole_and_the_counts_add_up(tmp_path: Path) -> None:
@@ -155,8 +98,9 @@ def test_a_kill_in_the_middle_of_a_ledger_is_resumed_to_the_same_ledgers(tmp_pat
 
 
 def _copy_killed(source: Path, target: Path, *, name: str, torn: bytes, present: int) -> None:
-    """Make `target` what a kill leaves while record `present` of ledger `name` is written."""
+    """Make `target` what a kill leaves while record `present` of ledger `name` is written, in a run without journal."""
     shutil.copytree(source, target)
+    (target / JOURNAL).unlink()
     cycle = target / "cycle-001"
     streaming = ("completions", "candidates", "verdicts", "novelty")
     for later in LEDGERS[LEDGERS.index(name) + 1 :]:

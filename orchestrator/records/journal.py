@@ -1,0 +1,25 @@
+"""The line of a run's journal: what happened, chained to the line before."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from orchestrator.records.record import Count, Digest, Line, canonical, digest
+
+GENESIS: Digest = "0" * 64
+
+
+class Event(Line):
+    """One event at `at` (UTC); `hash` is the SHA-256 of the canonical JSON of all the rest, `previous` included."""
+
+    kind: Literal["event"] = "event"
+    index: Count
+    at: str
+    event: str
+    data: dict[str, Any]
+    previous: Digest
+    hash: Digest
+
+    def sealed(self) -> Digest:
+        """Return the hash that this line must have."""
+        return digest(canonical(self.model_dump(mode="json", exclude={"hash"})))

@@ -41,7 +41,7 @@ ID_DIGITS = 16
 @set_option
 @cache_option
 @click.pass_context
-def evaluate(  # noqa: PLR0913 - one argument for each option of the command
+def evaluate(
     ctx: click.Context,
     *,
     files: tuple[Path, ...],

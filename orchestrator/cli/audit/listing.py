@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,11 @@ import click
 from orchestrator.cli.options import data, json_option, opened, print_json, runs_option
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.table import Table
-
     from orchestrator.audit import History
+
+HEAD = ("candidate", "state", "stage", "accuracy", "seconds", "tokens", "nearest", "cause")
+RIGHT = frozenset({"accuracy", "seconds", "tokens"})
+TIMES = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command("list")
@@ -23,8 +24,20 @@ if TYPE_CHECKING:
 @click.option("--state", help="Only this terminal state, as in admitted or timeout.")
 @click.option("--stage", help="Only those that ended in this stage, as in forward.")
 @click.option("--cause", help="Only those whose cause holds this text.")
-@click.option("--min-accuracy", "least", type=click.FloatRange(0, 1), help="Only valid ones at least this accurate.")
-@click.option("--max-accuracy", "most", type=click.FloatRange(0, 1), help="Only valid ones at most this accurate.")
+@click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Only valid ones at least this accurate.")
+@click.option("--max-accuracy", type=click.FloatRange(0, 1), help="Only valid ones at most this accurate.")
+@click.option("--min-seconds", type=click.FloatRange(0), help="Only those evaluated for at least this long.")
+@click.option("--max-seconds", type=click.FloatRange(0), help="Only those evaluated for at most this long.")
+@click.option("--since", type=TIMES, help="Only those whose verdict the journal dates at or after this UTC time.")
+@click.option("--until", type=TIMES, help="Only those whose verdict the journal dates before this UTC time.")
+@click.option(
+    "--sort",
+    type=click.Choice(["id", "accuracy", "seconds"]),
+    default="id",
+    show_default=True,
+    help="By what to order: accuracy and seconds from the highest down.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many.")
 @json_option
 @runs_option
 def audit_list(  # noqa: PLR0913 - one argument for each option of the command
@@ -35,49 +48,52 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
     state: str | None,
     stage: str | None,
     cause: str | None,
-    least: float | None,
-    most: float | None,
+    min_accuracy: float | None,
+    max_accuracy: float | None,
+    min_seconds: float | None,
+    max_seconds: float | None,
+    since: datetime | None,
+    until: datetime | None,
+    sort: str,
+    limit: int | None,
     jsonl: bool,
 ) -> None:
     """List the candidates of RUN (a name or a folder)."""
-    from orchestrator.audit import Filter, histories
+    from orchestrator.audit import Filter, histories, ordered
+    from orchestrator.cli.audit.columns import columns, screen
 
-    wanted = Filter(cycle=cycle, state=state, stage=stage, cause=cause, least=least, most=most)
-    found = [history for history in histories(opened(run, runs)) if wanted.wants(history)]
+    wanted = Filter(
+        cycle=cycle,
+        state=state,
+        stage=stage,
+        cause=cause,
+        accuracy=(min_accuracy, max_accuracy),
+        seconds=(min_seconds, max_seconds),
+        since=None if since is None else since.replace(tzinfo=UTC),
+        until=None if until is None else until.replace(tzinfo=UTC),
+    )
+    everything = list(histories(opened(run, runs)))
+    found = ordered([history for history in everything if wanted.wants(history)], by=sort)
     if jsonl:
-        for history in found:
+        for history in found[:limit]:
             print_json(history.plain())
-    else:
-        data().print(_table(found))
+        return
+    rows = [_row(history) for history in found[:limit]]
+    for line in columns(HEAD, rows, width=screen(data()), right=RIGHT):
+        click.echo(line)
+    click.echo(f"{len(rows)} shown of {len(found)} that match, of {len(everything)} candidates", err=True)
 
 
-def _table(found: Sequence[History]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    from orchestrator.escape import escaped
-
-    table = Table(title=f"{len(found)} candidates")
-    for name in ("candidate", "state", "stage", "accuracy", "tokens", "nearest", "cause"):
-        table.add_column(name, justify="right" if name in {"accuracy", "tokens"} else "left")
-    for history in found:
-        verdict = history.verdict
-        table.add_row(
-            history.candidate_id,
-            history.state,
-            "-" if verdict is None else verdict.stage,
-            "-" if history.accuracy is None else f"{history.accuracy:.1%}",
-            str(history.completion.tokens),
-            Text(_nearest(history)),
-            Text(escaped("" if verdict is None else verdict.cause or "")),
-        )
-    return table
-
-
-def _nearest(history: History) -> str:
-    """Return the nearest neighbour in the corpus or the cycle, with its estimated Jaccard index."""
-    if history.novelty is None:
-        return "-"
-    near = [one for one in (history.novelty.train, history.novelty.generation) if one is not None]
-    nearest = max(near, key=lambda one: one.estimate, default=None)
-    return "-" if nearest is None else f"{nearest.estimate:.2f} {nearest.entry_id}"
+def _row(history: History) -> tuple[str, ...]:
+    verdict = history.verdict
+    nearest = history.nearest
+    return (
+        history.candidate_id,
+        history.state,
+        "-" if verdict is None else verdict.stage,
+        "-" if history.accuracy is None else f"{history.accuracy:.1%}",
+        "-" if history.seconds is None else f"{history.seconds:.1f}",
+        str(history.completion.tokens),
+        "-" if nearest is None else f"{nearest.estimate:.2f} {nearest.entry_id}",
+        "" if verdict is None else verdict.cause or "",
+    )

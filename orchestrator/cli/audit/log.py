@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -14,9 +15,13 @@ from orchestrator.cli.options import opened, runs_option
 @click.argument("candidate_id")
 @runs_option
 def audit_log(*, run: str, candidate_id: str, runs: Path) -> None:
-    """Show what a candidate of RUN printed, with every character that could act on a terminal written out."""
+    r"""Show what a candidate of RUN printed, with every character that could act on a terminal written out.
+
+    Only printable characters and newlines are written: an escape character is shown as \x1b, a byte that is not UTF-8
+    as \xNN, and tabs become spaces.
+    """
     from orchestrator.audit import history
-    from orchestrator.escape import escaped
+    from orchestrator.moments import pruned
 
     folder = opened(run, runs)
     verdict = history(folder, candidate_id).verdict
@@ -26,7 +31,19 @@ def audit_log(*, run: str, candidate_id: str, runs: Path) -> None:
     measured = verdict.measured
     for name, stored in (("stdout", measured.stdout), ("stderr", measured.stderr)):
         click.echo(f"--- {name}")
-        if stored is not None:
-            click.echo(escaped(folder.store.get(stored)))
+        if stored is None:
+            continue
+        if not folder.store.path(stored).exists() and stored in (dropped := pruned(folder.path)):
+            click.echo(f"pruned on {dropped[stored]:%Y-%m-%d %H:%M} UTC; its SHA-256 was {stored}", err=True)
+            continue
+        click.echo(_shown(folder.store.get(stored)))
     if measured.truncated:
         click.echo(f"--- {measured.log_bytes} bytes in all; the rest was not stored", err=True)
+
+
+def _shown(content: bytes) -> bytes:
+    """Return `content` escaped, in the encoding of standard output: what that cannot write is escaped as well."""
+    from orchestrator.escape import escaped
+
+    encoding = sys.stdout.encoding or "ascii"
+    return escaped(content).expandtabs().encode(encoding, errors="backslashreplace")

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.audit.listing import _nearest
 from orchestrator.cli.options import data, opened, runs_option
+from orchestrator.escape import escaped, escaped_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
     from rich.table import Table
 
     from orchestrator.audit import History
+    from orchestrator.records import Claimed, Verdict
+    from orchestrator.run import RunFolder
+
+DIFF_LINES = 120
+HIGHLIGHTED = 1 << 16  # characters of a program that is shown in colour; a longer one is shown plain
+MIB = 1 << 20
+SIZES = frozenset({"memory", "memory_swap", "kernel_memory", "shm"})
 
 
 @click.command("show")
@@ -21,21 +31,24 @@ if TYPE_CHECKING:
 @click.argument("candidate_id")
 @click.option("--as-run", is_flag=True, help="The program as it ran, with the contract completed.")
 @click.option("--completion", is_flag=True, help="All that the model wrote, not only the program.")
+@click.option(
+    "--diff/--no-diff", default=True, show_default=True, help="With what differs from each nearest neighbour."
+)
 @runs_option
-def audit_show(*, run: str, candidate_id: str, runs: Path, as_run: bool, completion: bool) -> None:
-    """Show one candidate of RUN: its verdict, its neighbours and its program."""
-    from rich.syntax import Syntax
-    from rich.text import Text
-
+def audit_show(*, run: str, candidate_id: str, runs: Path, as_run: bool, completion: bool, diff: bool) -> None:
+    """Show one candidate of RUN: verdict, limits, times, claims beside measurements, neighbours and program."""
     from orchestrator.audit import history
-    from orchestrator.escape import escaped
 
     folder = opened(run, runs)
     found = history(folder, candidate_id)
     console = data()
     console.print(_facts(found))
+    if found.verdict is not None and found.verdict.measured.container_id is not None:
+        console.print(_claims(found.verdict))
+        console.print(_stages(found.verdict))
+    _neighbours(console, folder, found, diff=diff)
     if completion:
-        console.print(Text(escaped(found.completion.text)))
+        _program(console, "completion", found.completion.text, lexer="markdown")
         return
     candidate = found.candidate
     source = None if candidate is None else candidate.source
@@ -44,33 +57,136 @@ def audit_show(*, run: str, candidate_id: str, runs: Path, as_run: bool, complet
     if source is None:
         console.print("the completion holds no program; --completion shows what the model wrote")
         return
-    text = escaped(folder.store.get(source))
-    console.print(Syntax(text, "python", line_numbers=console.is_terminal, word_wrap=True, background_color="default"))
+    _program(console, "program as it ran" if as_run else "program", folder.store.get(source), lexer="python")
 
 
 def _facts(history: History) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    from orchestrator.escape import escaped
-
-    table = Table.grid(padding=(0, 2))
-    facts = {"candidate": history.candidate_id, "state": history.state, "nearest": _nearest(history)}
-    verdict = history.verdict
+    verdict, completion = history.verdict, history.completion
+    facts = {
+        "candidate": f"{history.candidate_id} of cycle {history.cycle}",
+        "state": history.state,
+        "generated": f"{completion.tokens} tokens, ended by {completion.finish}, chunk {completion.chunk},"
+        f" seed {completion.seed}",
+    }
+    if history.candidate is not None and history.candidate.program is not None:
+        facts["completed"] = ", ".join(history.candidate.program.completed) or "nothing"
     if verdict is not None:
-        claimed, measured = verdict.claimed, verdict.measured
-        seconds = ", ".join(f"{stage} {spent:.1f}" for stage, spent in measured.seconds.items())
         facts |= {
             "stage": verdict.stage,
             "cause": verdict.cause or "-",
             "accuracy": "-" if verdict.accuracy is None else f"{verdict.accuracy:.2%}",
-            "claimed parameters": "-" if claimed.parameters is None else f"{claimed.parameters:,}",
-            "seconds": seconds or "-",
-            "peak memory": "-" if measured.peak_memory is None else f"{measured.peak_memory / 2**20:.0f} MiB",
-            "limits": ", ".join(f"{name} {value}" for name, value in measured.limits.items()) or "-",
+            "evaluated": "no time on record" if history.at is None else f"{history.at:%Y-%m-%d %H:%M:%S} UTC",
+            "flags": "; ".join(verdict.measured.flags) or "none",
+            "limits": ", ".join(f"{name} {_limit(name, one)}" for name, one in verdict.measured.limits.items()) or "-",
+            "protocol": verdict.protocol,
+            "environment": verdict.environment,
+            "container": verdict.measured.container_id or "none: nothing was executed",
         }
-    if history.candidate is not None and history.candidate.program is not None:
-        facts["completed"] = ", ".join(history.candidate.program.completed) or "nothing"
+    return _grid(facts)
+
+
+def _claims(verdict: Verdict) -> Table:
+    """Return what the container claimed beside what the host measured; a claim never earns anything."""
+    claimed, measured = verdict.claimed, verdict.measured
+    failure = claimed.failure
+    cost = measured.training_cost
+    rows = {
+        "end": (
+            "-" if failure is None else f"{failure.kind} in {failure.stage}: {failure.text}",
+            f"{verdict.state} in {verdict.stage}, exit code {_text(measured.exit_code)}"
+            + (", out of memory" if measured.oom_killed else ""),
+        ),
+        "raised at": ("-" if failure is None else " < ".join(failure.where) or "-", "-"),
+        "parameters": (_text(claimed.parameters), "-"),
+        "training": (_trained(claimed), "-" if cost is None else f"{cost:g} times the CPU time of one honest epoch"),
+        "accuracy": ("-", "-" if verdict.accuracy is None else f"{verdict.accuracy:.4%}"),
+        "peak memory": ("-", "-" if measured.peak_memory is None else f"{measured.peak_memory / MIB:,.0f} MiB"),
+        "CPU": ("-", "-" if measured.cpu_seconds is None else f"{measured.cpu_seconds:.1f} s"),
+        "output": ("-", f"{measured.log_bytes:,} bytes" + (", cut" if measured.truncated else "")),
+    }
+    return _table("claimed beside measured", ("", "claimed", "measured"), [(name, *row) for name, row in rows.items()])
+
+
+def _trained(claimed: Claimed) -> str:
+    parts = (("batches", claimed.batches), ("images", claimed.samples), ("passes", claimed.passes))
+    return ", ".join(f"{count:,} {name}" for name, count in parts if count is not None) or "-"
+
+
+def _stages(verdict: Verdict) -> Table:
+    from orchestrator.records import STAGES
+
+    measured = verdict.measured
+    # before all stages stands the wait for the container
+    order: dict[str, int] = {stage: place for place, stage in enumerate(STAGES, start=1)}
+    stages = sorted(measured.seconds.keys() | measured.stage_cpu_seconds.keys(), key=lambda one: order.get(one, 0))
+    rows = [
+        (stage, *(f"{of[stage]:.2f}" if stage in of else "-" for of in (measured.seconds, measured.stage_cpu_seconds)))
+        for stage in stages
+    ]
+    return _table("stages", ("stage", "seconds", "CPU seconds"), rows)
+
+
+def _neighbours(console: Console, folder: RunFolder, history: History, *, diff: bool) -> None:
+    from orchestrator.audit import difference
+
+    if not history.neighbours:
+        return
+    rows = [
+        (where, near.entry_id, f"{near.estimate:.4f}", f"{near.exact:.4f}")
+        for where, near in history.neighbours.items()
+    ]
+    console.print(_table("nearest neighbours", ("in", "name", "Jaccard, estimate", "exact"), rows))
+    for near in history.neighbours.values() if diff else ():
+        lines = difference(folder, history, near.entry_id)
+        _program(console, f"from {near.entry_id} to {history.candidate_id}", "\n".join(_bounded(lines)), lexer="diff")
+
+
+def _bounded(lines: list[str]) -> Iterator[str]:
+    yield from lines[:DIFF_LINES]
+    if len(lines) > DIFF_LINES:
+        yield f"[{len(lines) - DIFF_LINES} more lines differ]"
+
+
+def _program(console: Console, title: str, text: str | bytes, *, lexer: str) -> None:
+    """Show a text that others wrote, in colour on a terminal."""
+    from rich.rule import Rule
+    from rich.syntax import Syntax
+    from rich.text import Text
+
+    shown = escaped(text).expandtabs(4)
+    console.print(Rule(Text(escaped_line(title)), align="left"))
+    if console.is_terminal and len(shown) <= HIGHLIGHTED:
+        numbers = lexer == "python"
+        console.print(Syntax(shown, lexer, line_numbers=numbers, word_wrap=True, background_color="default"))
+    else:
+        click.echo(shown)
+
+
+def _grid(facts: dict[str, str]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
     for name, text in facts.items():
-        table.add_row(Text(name, style="dim"), Text(escaped(text)))
+        table.add_row(Text(name, style="dim"), Text(escaped_line(text)))
     return table
+
+
+def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for name in head:
+        table.add_column(name, justify="right" if "seconds" in name or name == "exact" else "left")
+    for row in rows:
+        table.add_row(*(Text(escaped_line(value)) for value in row))
+    return table
+
+
+def _limit(name: str, value: float | str) -> str:
+    return f"{value / MIB:,.0f} MiB" if name in SIZES and not isinstance(value, str) else str(value)
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else f"{value:,}"

@@ -1,0 +1,127 @@
+"""`orchestrate audit query`: SQL over the ledgers of one or many runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.options import data, opened, runs_option
+
+if TYPE_CHECKING:
+    from orchestrator.query import Answer
+
+FORMATS = ("table", "csv", "json", "parquet")
+
+
+def _print_views(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's own signature
+    """Print every view with its columns, and end."""
+    from orchestrator.views import VIEWS
+
+    del parameter
+    if not value:
+        return
+    for view in VIEWS:
+        click.echo(f"{view.name}: {view.row}")
+        for column in view.columns:
+            click.echo(f"  {column.name:<20}{column.meaning}")
+        click.echo()
+    context.exit()
+
+
+@click.command("query")
+@click.argument("arguments", nargs=-1, required=True, metavar="RUN... SQL")
+@click.option("--format", "kind", type=click.Choice(FORMATS), default="table", show_default=True, help="How rows come.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
+@click.option(
+    "--views", is_flag=True, is_eager=True, expose_value=False, callback=_print_views, help="List all columns and end."
+)
+@runs_option
+def audit_query(*, arguments: tuple[str, ...], kind: str, out: Path | None, runs: Path) -> None:
+    """Answer one SELECT over the ledgers of RUN..., in DuckDB's SQL; each row names its run.
+
+    The views are candidates, verdicts, cycles and corpus; --views lists their columns. SQL reads these and nothing
+    else: no file, no extension, no setting.
+
+    A table is escaped and cut to the screen, and json (one object a line) is ASCII, so neither acts on a terminal. csv
+    and parquet carry texts as they are, except csv to a terminal, which is escaped.
+    """
+    from orchestrator.query import opened_database
+
+    *names, sql = arguments
+    if not names:
+        raise click.UsageError("name a run and then the SQL: orchestrate audit query RUN... 'SELECT ...'")
+    folders = {name: opened(name, runs).path for name in names}
+    with opened_database(folders, report=lambda message: click.echo(message, err=True)) as database:
+        if kind == "parquet":
+            _write(database.parquet(sql), out)
+            return
+        answer = database.ask(sql)
+    if out is not None:
+        out.write_text(
+            "".join(f"{line}\n" for line in _lines(answer, kind, width=None, escape=False)), encoding="utf-8"
+        )
+        return
+    console = data()
+    width = console.width if console.is_terminal else None
+    for line in _lines(answer, kind, width=width, escape=console.is_terminal):
+        click.echo(line)
+
+
+def _write(content: bytes, out: Path | None) -> None:
+    if out is not None:
+        out.write_bytes(content)
+    elif sys.stdout.isatty():
+        raise click.UsageError("parquet is no text: name a file with --out, or send standard output to one")
+    else:
+        click.echo(content, nl=False)
+
+
+def _lines(answer: Answer, kind: str, *, width: int | None, escape: bool) -> Iterator[str]:
+    """Yield the lines of an answer; `escape` makes CSV safe for a terminal as well."""
+    from orchestrator.cli.audit.columns import columns
+    from orchestrator.escape import escaped
+
+    if kind == "json":
+        for row in answer.rows:
+            yield json.dumps(dict(zip(answer.columns, map(_plain, row), strict=True)), allow_nan=False)
+    elif kind == "csv":
+        for row in (answer.columns, *answer.rows):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="").writerow([_cell(value, missing="") for value in row])
+            yield escaped(text.getvalue()) if escape else text.getvalue()
+    else:
+        rows = [[_cell(value, missing="-") for value in row] for row in answer.rows]
+        numbers = {
+            name
+            for position, name in enumerate(answer.columns)
+            if any(isinstance(row[position], int | float | Decimal) for row in answer.rows)
+        }
+        yield from columns(answer.columns, rows, width=width, right=frozenset(numbers))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of DuckDB as one that JSON has; what is not finite is null, what JSON lacks is text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def _cell(value: Any, *, missing: str) -> str:
+    if value is None:
+        return missing
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(_plain(value), ensure_ascii=False)
+    return str(value)

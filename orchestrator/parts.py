@@ -17,7 +17,7 @@ from orchestrator.cycle import Parts
 from orchestrator.datasets import Prepared, prepare
 from orchestrator.errors import InfrastructureError
 from orchestrator.evaluate import SandboxEvaluator
-from orchestrator.progress import Note, Observer
+from orchestrator.progress import Note, Observer, unobserved
 from orchestrator.records import Entry, Message
 from orchestrator.run import RunFolder
 from orchestrator.seams import Evaluator, Generator, Trainer
@@ -48,7 +48,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
         return prompts.pair(source, prompt=config.prompt, admission=config.admission)
 
     return Parts(
-        generator=generator(config, cache=cache, log=log),
+        generator=generator(config, cache=cache, log=log, observe=observe),
         evaluator=lambda: sandbox(run, prepared, cache=cache),
         trainer=trainer(config, cache=cache, log=log, observe=observe),
         seeds=seeds,
@@ -59,15 +59,31 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
     )
 
 
-def generator(config: Config, *, cache: Path, log: Path) -> Generator:
+def generator(config: Config, *, cache: Path, log: Path, observe: Observer = unobserved) -> Generator:
     """Return what samples from the configured model, in a worker that writes its prose to `log`."""
-    return LlmGenerator(model=config.llm.model, decoding=config.llm.decoding, cache=cache, log=log)
+    return LlmGenerator(
+        model=config.llm.model,
+        decoding=config.llm.decoding,
+        cache=cache,
+        log=log,
+        retries=config.retries,
+        report=lambda text: observe(Note(text)),
+    )
 
 
 def trainer(config: Config, *, cache: Path, log: Path, observe: Observer) -> Trainer:
     """Return what fine-tunes the configured model, in a worker that writes its prose to `log`."""
     llm = config.llm
-    return LlmTrainer(model=llm.model, lora=llm.lora, sft=llm.sft, cache=cache, log=log, on_step=observe)
+    return LlmTrainer(
+        model=llm.model,
+        lora=llm.lora,
+        sft=llm.sft,
+        cache=cache,
+        log=log,
+        on_step=observe,
+        retries=config.retries,
+        report=lambda text: observe(Note(text)),
+    )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import workers
+from orchestrator import worker, workers
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import (
     Adapter,
@@ -34,7 +34,7 @@ ROW = '{{"chunk": 3, "row": {row}, "text": "a\\nb", "tokens": 2, "finish": "code
 DEADLINE = 30.0
 
 
-def generator(folder: Path, body: str) -> workers.LlmGenerator:
+def generator(folder: Path, body: str, *, retries: int = 0, said: list[str] | None = None) -> workers.LlmGenerator:
     """A generator whose worker is a small real program; `row(n)` in it writes a good record."""
     prelude = f"""
     import json, os, sys, time
@@ -46,7 +46,14 @@ def generator(folder: Path, body: str) -> workers.LlmGenerator:
     script.write_text(textwrap.dedent(prelude) + textwrap.dedent(body), encoding="utf-8")
     command = (sys.executable, str(script))
     return workers.LlmGenerator(
-        model=MODEL, decoding=Decoding(), cache=folder / "cache", log=folder / "worker.log", command=command
+        model=MODEL,
+        decoding=Decoding(),
+        cache=folder / "cache",
+        log=folder / "worker.log",
+        command=command,
+        retries=retries,
+        pause=0.0,
+        report=[].append if said is None else said.append,
     )
 
 
@@ -81,8 +88,8 @@ def test_rows_come_in_the_order_in_which_the_worker_finishes_them(tmp_path: Path
     assert run(generator(tmp_path, "row(1)\nrow(0)")) == [(3, 1), (3, 0)]
 
 
-def test_a_row_is_given_on_before_the_worker_has_ended(tmp_path: Path) -> None:
-    made = generator(tmp_path, "row(0)\nsys.stdin.readline()")
+def test_a_chunk_is_given_on_before_the_worker_has_ended(tmp_path: Path) -> None:
+    made = generator(tmp_path, "row(0)\nrow(1)\nsys.stdin.readline()")
     rows = made.generate(adapter=None, messages=MESSAGES, chunks=CHUNKS)
     assert next(rows).text == "a\nb"
     rows.close()
@@ -156,6 +163,8 @@ def test_closing_the_iterator_ends_the_worker_and_its_children(tmp_path: Path) -
     child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     open({str(pids)!r}, "w").write(f"{{os.getpid()}} {{child.pid}}\\n")
     row(0)
+    row(1)
+    row(1)
     import signal
     signal.pause()
     """
@@ -207,6 +216,66 @@ def test_no_worker_survives_a_killed_orchestrator(tmp_path: Path) -> None:
     wait_until_gone(pid)
 
 
+# --- one worker after another ---------------------------------------------------------------------------------------
+
+COUNTED = """
+asked = [chunk["index"] for chunk in job["chunks"]]
+print("asked", asked, file=sys.stderr, flush=True)
+def rows(chunk, count):
+    for number in range(count):
+        record = dict(chunk=chunk, row=number, text=str(os.getpid()), tokens=1, finish="eos", seconds=0.5)
+        print(json.dumps(record), flush=True)
+"""
+SEVERAL = tuple(GenerationChunk(index=index, size=2, seed=index) for index in range(3))
+
+
+def test_a_killed_worker_is_followed_by_one_that_is_asked_for_the_chunks_that_are_not_whole(tmp_path: Path) -> None:
+    dies = "if len(asked) == 3:\n    rows(0, 2)\n    rows(1, 1)\n    os.kill(os.getpid(), 9)\n"
+    said: list[str] = []
+    made = generator(tmp_path, f"{COUNTED}\n{dies}\nfor chunk in asked: rows(chunk, 2)", retries=1, said=said)
+    sampled = list(made.generate(adapter=None, messages=MESSAGES, chunks=SEVERAL))
+    assert [(one.chunk, one.row) for one in sampled] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
+    assert (tmp_path / "worker.log").read_text().splitlines() == ["asked [0, 1, 2]", "asked [1, 2]"]
+    assert len({one.text for one in sampled if one.chunk == 1}) == 1, "a chunk comes from one worker"
+    assert len(said) == 1
+    assert "SIGKILL" in said[0]
+    assert "Attempt 2 of 2" in said[0]
+
+
+def test_a_worker_that_dies_every_time_is_tried_so_often_and_no_more(tmp_path: Path) -> None:
+    made = generator(tmp_path, f"{COUNTED}\nsys.exit('out of memory')", retries=2)
+    with pytest.raises(InfrastructureError, match="out of memory"):
+        list(made.generate(adapter=None, messages=MESSAGES, chunks=SEVERAL))
+    assert (tmp_path / "worker.log").read_text().count("asked") == 3
+
+
+def test_a_worker_that_dies_with_its_work_done_needs_no_other(tmp_path: Path) -> None:
+    made = generator(tmp_path, f"{COUNTED}\nfor chunk in asked: rows(chunk, 2)\nsys.exit(3)", retries=1)
+    assert len(list(made.generate(adapter=None, messages=MESSAGES, chunks=SEVERAL))) == 6
+    assert (tmp_path / "worker.log").read_text().count("asked") == 1
+
+
+def test_an_iterator_that_is_closed_starts_no_other_worker(tmp_path: Path) -> None:
+    made = generator(tmp_path, f"{COUNTED}\nrows(0, 2)\nsys.stdin.readline()", retries=2)
+    sampled = made.generate(adapter=None, messages=MESSAGES, chunks=SEVERAL)
+    assert next(sampled).chunk == 0
+    sampled.close()
+    assert (tmp_path / "worker.log").read_text().count("asked") == 1
+
+
+def test_the_pauses_between_workers_grow(tmp_path: Path) -> None:
+    said: list[str] = []
+    retrying = workers.attempts(retries=3, pause=2.0, report=said.append).copy(sleep=lambda seconds: None)
+
+    def fails() -> None:
+        raise InfrastructureError("gone.\nmany words")
+
+    with pytest.raises(InfrastructureError, match="gone"):
+        retrying(fails)
+    assert [one.rpartition(" in ")[2] for one in said] == ["2 s.", "4 s.", "8 s."]
+    assert said[0].startswith("gone. Attempt 2 of 4")
+
+
 # --- training -----------------------------------------------------------------------------------------------------
 
 STEP = '{"step": 1, "steps": 1, "loss": 0.5, "learning_rate": 0.1, "tokens": 9, "seconds": 1.0}'
@@ -226,7 +295,7 @@ def entry() -> Entry:
     )
 
 
-def trainer(folder: Path, body: str, steps: list[FinetuneStep]) -> workers.LlmTrainer:
+def trainer(folder: Path, body: str, steps: list[FinetuneStep], *, retries: int = 0) -> workers.LlmTrainer:
     """A trainer whose worker is a small real program; `adapter()` in it makes the folder and the last record."""
     prelude = f"""
     import hashlib, json, os, sys
@@ -254,6 +323,8 @@ def trainer(folder: Path, body: str, steps: list[FinetuneStep]) -> workers.LlmTr
         log=folder / "trainer.log",
         on_step=steps.append,
         command=(sys.executable, str(script)),
+        retries=retries,
+        pause=0.0,
     )
 
 
@@ -284,6 +355,39 @@ def test_a_trainer_that_breaks_the_protocol_is_our_failure(tmp_path: Path, body:
         train(trainer(tmp_path, body, []), tmp_path)
 
 
+def test_a_killed_trainer_is_followed_by_one_that_begins_anew_in_a_clean_place(tmp_path: Path) -> None:
+    steps: list[FinetuneStep] = []
+    died = tmp_path / "died"
+    body = f"""
+    step()
+    if not os.path.exists({str(died)!r}):
+        open({str(died)!r}, "w").close()
+        os.makedirs(job["output"])
+        os.makedirs(os.path.dirname(job["output"]) + "/.adapter-torn")
+        os.kill(os.getpid(), 9)
+    adapter()
+    """
+    made = train(trainer(tmp_path, body, steps, retries=1), tmp_path)
+    assert made.entries == 2
+    assert len(steps) == 2
+    assert not list(tmp_path.glob(".adapter*"))
+
+
+def test_a_trainer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    for left in ("adapter", ".adapter-torn"):
+        (tmp_path / left / "deep").mkdir(parents=True)
+    train(trainer(tmp_path, "adapter()", []), tmp_path)
+    assert not list(tmp_path.glob(".adapter*"))
+    assert [path.name for path in (tmp_path / "adapter").iterdir()] == ["adapter_model.safetensors"]
+
+
+def test_a_trainer_whose_disk_is_full_is_our_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    made = trainer(tmp_path, "adapter()", [])
+    with pytest.raises(InfrastructureError, match="free space and resume"):
+        made.train(entries=[entry()], adapter=None, output=tmp_path / "file" / "adapter", seed=1)
+
+
 def test_only_several_gpus_need_a_launcher() -> None:
     assert workers.launcher(gpus=1) == workers.launcher(gpus=0) == workers.FINETUNE
     command = workers.launcher(gpus=4)
@@ -304,5 +408,5 @@ def test_gpus_are_counted_as_the_worker_sees_them(
 
 def test_a_worker_sees_a_fixed_hash_seed_and_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "12")
-    assert workers.environment(3)["PYTHONHASHSEED"] == "0"
-    assert workers.environment(3)["OMP_NUM_THREADS"] == "3"
+    assert worker.environment(3)["PYTHONHASHSEED"] == "0"
+    assert worker.environment(3)["OMP_NUM_THREADS"] == "3"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from orchestrator.datasets import Prepared
 from orchestrator.errors import ConfigError
 from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.parts import host_key
-from orchestrator.records import Provenance, Verdict
+from orchestrator.records import Digest, Provenance, Verdict
 from orchestrator.run import RunFolder
-from orchestrator.seams import Submission
+from orchestrator.seams import Evaluator, Submission
 from orchestrator.store import Store
 
 RESULT = ("state", "stage", "accuracy", "predictions")  # what must repeat; the rest is measured or claimed
@@ -52,40 +53,58 @@ class Replay:
         return all(fact.same for fact in self.result)
 
 
-def replay(run: RunFolder, history: History, *, config: Config, prepared: Prepared, cache: Path) -> Replay:
-    """Evaluate a candidate again, the way the loop does, under its own id and the run's key: order and seed repeat.
+def replay(
+    run: RunFolder,
+    history: History,
+    *,
+    evaluator: Callable[[Store], AbstractContextManager[Evaluator]],
+    dataset: Digest,
+) -> Replay:
+    """Evaluate a candidate again under its own id and compare; nothing is written into the run's folder.
 
-    `config` is the run's own, or a variation of it. Nothing is written into the run's folder.
+    `evaluator` makes what evaluates, with a store that lasts as long; `dataset` is the SHA-256 of today's data set.
 
     Raises:
-        ConfigError: the candidate has no verdict to compare with, or the run no key.
+        ConfigError: the candidate has no verdict to compare with.
         InfrastructureError: the sandbox failed.
     """
     recorded = history.verdict
     if recorded is None:
         raise ConfigError(f"{history.candidate_id}: has no verdict yet; there is nothing to compare with")
-    if not (run.path / "key").exists():
-        raise ConfigError(f"{run.path}: has no key, which gives the order of the validation images")
-    alone = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"slots": 1})})
     source = None if history.candidate is None else history.candidate.source
     submission = Submission(history.candidate_id, None if source is None else run.store.get(source))
-    key = host_key(run.path, config=run.config, cache=cache)
     with tempfile.TemporaryDirectory(prefix="replay-") as scratch:
         store = Store(Path(scratch))
-        with SandboxEvaluator(config=alone, store=store, prepared=prepared, key=key) as evaluator:
-            (evaluation,) = evaluator.evaluate([submission])
+        with evaluator(store) as evaluating:
+            (evaluation,) = evaluating.evaluate([submission])
         today = described(store, evaluation.verdict)
-    before = described(run.store, recorded)
     known = run.provenance.read()
     return Replay(
         result=compared(recorded, evaluation.verdict),
         surroundings=(
             Fact("protocol", recorded.protocol, evaluation.verdict.protocol),
-            *environments(before, today),
-            *hosts(known[-1] if known else None, packages=provenance.packages(), dataset=prepared.hash),
+            *environments(described(run.store, recorded), today),
+            *hosts(known[-1] if known else None, packages=provenance.packages(), dataset=dataset),
         ),
         verdict=evaluation.verdict,
     )
+
+
+def sandboxed(
+    run: RunFolder, *, config: Config, prepared: Prepared, cache: Path
+) -> Callable[[Store], SandboxEvaluator]:
+    """Return what makes the loop's own evaluator, with the run's key: order of images and seed repeat.
+
+    `config` is the run's own, or a variation of it; one slot is enough for one candidate.
+
+    Raises:
+        ConfigError: the run has no key.
+    """
+    if not (run.path / "key").exists():
+        raise ConfigError(f"{run.path}: has no key, which gives the order of the validation images")
+    key = host_key(run.path, config=run.config, cache=cache)
+    alone = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"slots": 1})})
+    return lambda store: SandboxEvaluator(config=alone, store=store, prepared=prepared, key=key)
 
 
 def compared(recorded: Verdict, today: Verdict) -> tuple[Fact, ...]:

@@ -37,14 +37,15 @@ def audit_replay(
     from orchestrator.audit import history
     from orchestrator.config import load
     from orchestrator.datasets import prepare
-    from orchestrator.replay import replay
+    from orchestrator.replay import replay, sandboxed
 
     folder = opened(run, runs)
     found = history(folder, candidate_id)
     config = load(folder.path / "config.json", overrides) if overrides else folder.config
     prepared = prepare(config.protocol, cache)
+    evaluator = sandboxed(folder, config=config, prepared=prepared, cache=cache)
     with prose().status(f"evaluating {candidate_id} again"):
-        done = replay(folder, found, config=config, prepared=prepared, cache=cache)
+        done = replay(folder, found, evaluator=evaluator, dataset=prepared.hash)
     if jsonl:
         print_json(_plain(candidate_id, done))
     else:

@@ -36,7 +36,9 @@ from orchestrator.run import RunFolder
 from orchestrator.seams import Submission
 from orchestrator.store import Store
 
-ENVIRONMENT = digest(b"fake environment")
+SURROUNDINGS = b'{"fake":"environment"}'
+ENVIRONMENT = digest(SURROUNDINGS)
+LABELS = 1000  # validation labels, all of class 0
 SHINGLE = 10
 OUTCOME = re.compile(rb"^outcome = '(?P<state>\w+) (?P<detail>[\w.]+)'$", re.MULTILINE)
 
@@ -101,6 +103,7 @@ class FakeEvaluator:
 
     def __enter__(self) -> Self:
         """Be ready to evaluate."""
+        self._store.put(SURROUNDINGS)
         return self
 
     def __exit__(
@@ -139,7 +142,7 @@ class FakeEvaluator:
             stage="predict",
             cause=None,
             accuracy=float(detail),
-            predictions=self._store.put(struct.pack("<4H", 0, 1, 2, 3)),
+            predictions=self._store.put(fake_predictions(float(detail))),
             protocol=self._protocol,
             environment=ENVIRONMENT,
             claimed=Claimed(parameters=1000, batches=4, samples=256),
@@ -217,6 +220,12 @@ def fake_parts(run: RunFolder, *, generator: FakeGenerator, evaluator: FakeEvalu
         chance=0.1,
         majority=0.1,
     )
+
+
+def fake_predictions(accuracy: float) -> bytes:
+    """Return predictions of `LABELS` labels of class 0, of which `accuracy` (in thousandths) are right."""
+    right = round(accuracy * LABELS)
+    return struct.pack(f"<{LABELS}H", *([0] * right + [1] * (LABELS - right)))
 
 
 def fake_shingles(source: bytes) -> bytes:

@@ -10,6 +10,7 @@ from orchestrator.cli.audit.prune import audit_prune, audit_sizes
 from orchestrator.cli.audit.query import audit_query
 from orchestrator.cli.audit.replay import audit_replay
 from orchestrator.cli.audit.show import audit_show
+from orchestrator.cli.audit.verify import audit_verify
 
 
 @click.group()
@@ -17,5 +18,5 @@ def audit() -> None:
     """Look into a run: every candidate, its program, its verdict and its output."""
 
 
-for command in (audit_list, audit_show, audit_log, audit_replay, audit_query, audit_sizes, audit_prune):
+for command in (audit_list, audit_show, audit_log, audit_replay, audit_query, audit_sizes, audit_prune, audit_verify):
     audit.add_command(command)

@@ -1,0 +1,70 @@
+"""`orchestrate audit verify`: whether a run is still what its journal says, and its verdicts worth the same."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import cache_option, runs_option
+from orchestrator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.config import Config
+    from orchestrator.grading import Labels
+
+
+@click.command("verify")
+@click.argument("run")
+@click.option("--no-regrade", is_flag=True, help="Do not grade again; for where the data set is not at hand.")
+@click.option("--head", "head_only", is_flag=True, help="Print index and hash of the journal's last line, and end.")
+@click.option("--expect-head", metavar="HASH", help="Fail unless the journal has a line with this hash.")
+@cache_option
+@runs_option
+def audit_verify(
+    *, run: str, no_regrade: bool, head_only: bool, expect_head: str | None, cache: Path, runs: Path
+) -> None:
+    """Check that nothing in RUN was changed since it was written, and grade its verdicts again.
+
+    Walks the journal's chain, compares every ledger line with it, hashes every stored object and adapter file, grades
+    every valid program again from its predictions, and derives decisions and counts again. Names the first thing that
+    does not hold, with file and line, and exits with 1.
+
+    What a chain of hashes does not protect against: whoever can write the whole folder can rewrite all of it
+    consistently, or cut off its end. Keep what --head prints elsewhere, and give it to --expect-head later: that finds
+    both. Outside are llm.log and the lock; the key only tells whether it is still the same.
+    """
+    from orchestrator.ledger import run_lock
+    from orchestrator.verify import head, verify
+
+    folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: there is no such run; `--runs` names the folder of runs")
+    locked = run_lock(folder) if os.access(folder, os.W_OK) else contextlib.nullcontext()
+    with locked:
+        if head_only:
+            last = head(folder)
+            click.echo(f"{last.index} {last.hash}")
+            return
+        checks = verify(folder, labels=None if no_regrade else _labels(cache), expected=expect_head)
+        last = head(folder)
+    width = max(len(check.what) for check in checks)
+    for check in checks:
+        click.echo(f"{check.count:>9,}  {check.what:<{width}}  {check.note}".rstrip())
+    click.echo(f"everything holds; the head is line {last.index}, {last.hash}: keep it elsewhere for --expect-head")
+
+
+def _labels(cache: Path) -> Callable[[Config], Labels]:
+    from orchestrator.datasets import prepare
+    from orchestrator.grading import Labels
+
+    def labels(config: Config) -> Labels:
+        prepared = prepare(config.protocol, cache)
+        return Labels(labels=prepared.validation_labels, classes=prepared.classes, dataset=prepared.hash)
+
+    return labels

@@ -1,0 +1,254 @@
+"""Walks a run's journal and holds every file of the run against it: the first thing that does not hold is named."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.account import JOURNAL, Account, added_up, compared, read_bytes, read_chain
+from orchestrator.config import Config
+from orchestrator.errors import ConfigError, LedgerError
+from orchestrator.grading import Graded, Labels, graded
+from orchestrator.provenance import corpus_hash
+from orchestrator.records import Digest, Line, digest
+from orchestrator.references import references
+from orchestrator.run import RunFolder
+from orchestrator.weights import digests
+
+RESUME = "resume the run, which sets it right and records that it did, and verify again"
+PARTIAL = ".part-"  # what a kill leaves of an object that was being written; no ledger names it
+LOGS = frozenset({"stdout", "stderr"})
+SURROUNDINGS = ("image", "engine", "runtime", "seccomp")
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last line of a journal, to be kept elsewhere: `index` counts from 0."""
+
+    index: int
+    hash: Digest
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of thing that was checked, how many of it, and what a reader should know of it."""
+
+    count: int
+    what: str
+    note: str = ""
+
+
+def head(folder: Path) -> Head:
+    """Return the last line of the journal of the run in `folder`, after checking its chain.
+
+    Raises:
+        LedgerError: there is no journal, or it is damaged.
+    """
+    _, account = _chain(folder)
+    return Head(index=account.index - 1, hash=account.head)
+
+
+def verify(
+    folder: Path, *, labels: Callable[[Config], Labels] | None = None, expected: Digest | None = None
+) -> list[Check]:
+    """Check everything that the run in `folder` holds, and return what was checked.
+
+    `labels` returns those of a run's protocol; without it no verdict is graded again. `expected` is the hash of a
+    line of the journal that was kept elsewhere. Hold the run's lock, or the run must be at rest.
+
+    Outside are llm.log and the lock, which no record refers to, and what no chain of hashes can show: whoever can
+    write the whole folder can rewrite it all consistently, or cut off the end of a run that is not finished. Only a
+    head that was kept elsewhere shows that.
+
+    Raises:
+        LedgerError: the first thing that does not hold; the message names the file, and the line where there is one.
+    """
+    hashes, account = _chain(folder)
+    if expected is not None and expected not in hashes:
+        raise LedgerError(f"{folder / JOURNAL}: has no line with the hash {expected}: its end was cut off or rewritten")
+    run = _frozen(folder, account)
+    lines = _check_ledgers(run, account)
+    _check_key(folder, account)
+    objects = _check_objects(folder)
+    named, gone = _check_references(run, account)
+    weights = _check_weights(run, account)
+    known = None if labels is None else labels(run.config)
+    surroundings = _check_provenance(run, None if known is None else known.dataset)
+    grades = list(_graded(run, known))
+    _check_end(run, account)
+    return [
+        Check(account.index, "lines of the journal", _journal_note(account)),
+        Check(lines, "lines of ledgers", "each is the one that was journalled"),
+        Check(objects, "stored objects", "each has the digest that is its name"),
+        Check(named, "references to objects", f"{gone:,} of them to pruned output" if gone else ""),
+        Check(weights, "files of adapters"),
+        Check(surroundings, "lines of provenance"),
+        Check(sum(one.verdicts for one in grades), "verdicts"),
+        Check(
+            sum(one.predictions for one in grades),
+            "verdicts graded again from their predictions",
+            "not done: without the data set's labels" if labels is None else "each accuracy is equal, bit for bit",
+        ),
+        Check(sum(one.decisions for one in grades), "decisions", "each follows from accuracy, neighbours and budget"),
+    ]
+
+
+def _chain(folder: Path) -> tuple[set[Digest], Account]:
+    path = folder / JOURNAL
+    if not path.exists():
+        raise LedgerError(
+            f"{path}: is missing: the run was made before runs had a journal, or somebody removed it;"
+            " resuming the run starts one"
+        )
+    events, torn = read_chain(path)
+    if torn or not events:
+        raise LedgerError(f"{path}, line {len(events) + 1}: is torn after {torn} bytes; {RESUME}")
+    return {event.hash for event in events}, added_up(events, path=path)
+
+
+def _frozen(folder: Path, account: Account) -> RunFolder:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise LedgerError(f"{file}: is missing")
+    if digest(read_bytes(file)) not in account.configs[-1:]:
+        raise LedgerError(f"{file}: is not the configuration that {JOURNAL} has, or was never recorded; {RESUME}")
+    try:
+        return RunFolder.load(folder)
+    except ConfigError as error:
+        raise LedgerError(str(error)) from error
+
+
+def _check_ledgers(run: RunFolder, account: Account) -> int:
+    ledgers = list(run.ledgers())
+    for path, number, _ in compared(run.path, [ledger.path for ledger in ledgers], account):
+        raise LedgerError(
+            f"{path}, line {number}: is not in {JOURNAL}: the run was killed before it could be, or the line was"
+            f" added; {RESUME}"
+        )
+    for ledger in ledgers:
+        content = read_bytes(ledger.path)
+        whole, torn = content.count(b"\n"), len(content) - content.rfind(b"\n") - 1
+        if torn:
+            raise LedgerError(f"{ledger.path}, line {whole + 1}: is torn after {torn} bytes; {RESUME}")
+        ledger.read()
+    return sum(len(noted) for noted in account.ledgers.values())
+
+
+def _check_key(folder: Path, account: Account) -> None:
+    path = folder / "key"
+    if account.key is not None and path.exists() and commitment(read_bytes(path)) != account.key:
+        raise LedgerError(f"{path}: is not the key that the run began with")
+
+
+def commitment(key: bytes) -> Digest:
+    """Return what the journal may know of a run's key: it tells two keys apart and reveals neither."""
+    return hmac.digest(key, b"journal", "sha256").hex()
+
+
+def _check_objects(folder: Path) -> int:
+    count = 0
+    for path in sorted((folder / "objects").rglob("*")):
+        if path.is_dir() or path.name.startswith(PARTIAL):
+            continue
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if path.relative_to(folder / "objects").parts != (found[:2], found):
+            raise LedgerError(f"{path}: its content does not have the digest that is its name")
+        count += 1
+    return count
+
+
+def _check_references(run: RunFolder, account: Account) -> tuple[int, int]:
+    """Return how many objects the ledgers refer to, and how many of these a policy dropped."""
+    there = {path.name for path in (run.path / "objects").rglob("*")}
+    count = gone = 0
+    for ledger in run.ledgers():
+        for number, record in enumerate(ledger.read(), start=1):
+            for name, reference in _references(record):
+                count += 1
+                if reference in there:
+                    continue
+                if name not in LOGS or reference not in account.pruned:
+                    raise LedgerError(f"{ledger.path}, line {number}: {name} {reference} is not stored")
+                gone += 1
+    return count, gone
+
+
+def _references(record: Line) -> Iterator[tuple[str, Digest]]:
+    yield from references(record.model_dump(mode="json", exclude={"messages", "text"})).items()
+
+
+def _check_weights(run: RunFolder, account: Account) -> int:
+    count = 0
+    for folder in run.cycles():
+        if not folder.adapter.read():
+            continue
+        known = account.weights.get(f"{folder.path.name}/{folder.weights.name}")
+        if not known:
+            raise LedgerError(f"{folder.weights}: its files were never recorded; {RESUME}")
+        found = digests(folder.weights)
+        for name in sorted(known.keys() | found.keys()):
+            if known.get(name) != found.get(name):
+                what = "is missing" if name not in found else "was added" if name not in known else "was changed"
+                raise LedgerError(f"{folder.weights / name}: {what} since {JOURNAL} recorded the adapter")
+        count += len(known)
+    return count
+
+
+def _check_provenance(run: RunFolder, dataset: Digest | None) -> int:
+    configs = {run.config.model_copy(update={"cycles": cycles}).hash() for cycles in range(1, run.config.cycles + 1)}
+    records = run.provenance.read()
+    corpus = corpus_hash(run.corpus.read())
+    for number, record in enumerate(records, start=1):
+        for what, holds in (
+            ("config", record.config in configs),
+            ("protocol", record.protocol == run.config.protocol.hash()),
+            ("corpus", record.corpus == corpus),
+            ("dataset", dataset is None or record.dataset == dataset),
+        ):
+            if not holds:
+                raise LedgerError(f"{run.provenance.path}, line {number}: {what} is not the digest of what is here")
+    _check_environments(run, [record.model_dump() for record in records])
+    return len(records)
+
+
+def _check_environments(run: RunFolder, provenance: list[dict[str, Any]]) -> None:
+    known = [tuple(one[key] for key in SURROUNDINGS) for one in provenance]
+    seen: set[Digest] = set()
+    for folder in run.cycles() if known else ():
+        for number, verdict in enumerate(folder.verdicts.read(), start=1):
+            if verdict.environment in seen:
+                continue
+            seen.add(verdict.environment)
+            where = f"{folder.verdicts.path}, line {number}"
+            environment = json.loads(run.store.get(verdict.environment))
+            if tuple(environment.get(key) for key in SURROUNDINGS) not in known:
+                raise LedgerError(f"{where}: its environment is none that {run.provenance.path.name} has")
+
+
+def _graded(run: RunFolder, labels: Labels | None) -> Iterator[Graded]:
+    seeds = before = len(run.corpus.read())
+    for folder in run.cycles():
+        yield graded(folder, run.config, labels=labels, get=run.store.get, corpus=(seeds, before))
+        before += len(folder.entries.read())
+
+
+def _check_end(run: RunFolder, account: Account) -> None:
+    whole = all(run.cycle(number).summary.whole for number in range(1, run.config.cycles + 1))
+    if whole and not account.finished:
+        raise LedgerError(
+            f"{run.path / JOURNAL}, line {account.index + 1}: is missing: every cycle is whole, and no line says that"
+            f" the run is finished; {RESUME}"
+        )
+
+
+def _journal_note(account: Account) -> str:
+    note = "an unbroken chain"
+    for count, what in ((account.reconciled, "recorded after a kill"), (account.dropped, "dropped, as announced")):
+        note += f"; {count:,} lines of ledgers were {what}" if count else ""
+    return note

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator import stats
 from orchestrator.config import parse
-from orchestrator.fakes import ENVIRONMENT, fake_entry, program
+from orchestrator.fakes import fake_entry, program
 from orchestrator.records import (
     Candidate,
     Claimed,
@@ -24,6 +24,7 @@ from orchestrator.records import (
     Refusal,
     Verdict,
     canonical,
+    digest,
 )
 from orchestrator.run import CycleFolder, RunFolder
 
@@ -36,6 +37,7 @@ DATA: dict[str, Any] = {
     "admission": {"threshold": 0.5},
 }
 LIMITS: dict[str, int | float | str] = {"memory": 4 << 30, "pids": 256, "cpus": 1.0, "network": "none"}
+ENVIRONMENT = canonical({"image": "sha256:0", "runtime": "runc"})
 LOG = b"Traceback \x1b[31mred\x1b[0m\n"
 WORDS = 80
 
@@ -44,7 +46,7 @@ def recorded(path: Path, *, cycles: int = 1, candidates: int = 12, log: bytes = 
     """Write a whole run whose candidates end, in turn, in every kind of state; failed ones share one `log`."""
     run = RunFolder.create(path, parse(DATA | {"cycles": cycles}, origin="test"))
     protocol = run.config.protocol.hash()
-    run.store.put(canonical({"runtime": "runc", "image": "sha256:0"}))
+    run.store.put(ENVIRONMENT)
     run.corpus.extend([fake_entry(index, run.store, protocol=protocol) for index in range(3)])
     run.corpus.finish()
     for number in range(1, cycles + 1):
@@ -95,7 +97,7 @@ def _one(run: RunFolder, cycle: int, index: int, log: bytes) -> tuple[Completion
         measured=CompletionMeasured(seconds=1.0),
     )
     candidate = _candidate(run, name, text, kind)
-    accuracy = (index % 100) / 100
+    accuracy = (7 * index % 100) / 100
     verdict = _verdict(run, name, kind, accuracy, log)
     if verdict.state != "passed":
         return completion, candidate, verdict, None
@@ -157,7 +159,7 @@ def _verdict(run: RunFolder, name: str, kind: int, accuracy: float, log: bytes) 
         accuracy=accuracy if passed else None,
         predictions=run.store.put(b"\1\0" * 4) if passed else None,
         protocol=run.config.protocol.hash(),
-        environment=ENVIRONMENT,
+        environment=digest(ENVIRONMENT),
         claimed=Claimed(parameters=123_456, batches=64, samples=4096, passes=1) if passed else Claimed(),
         measured=measured,
     )

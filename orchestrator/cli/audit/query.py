@@ -96,8 +96,9 @@ def _lines(answer: Answer, kind: str, *, width: int | None, escape: bool) -> Ite
     elif kind == "csv":
         for row in (answer.columns, *answer.rows):
             text = io.StringIO()
-            csv.writer(text, lineterminator="").writerow([_cell(value, missing="") for value in row])
-            yield escaped(text.getvalue()) if escape else text.getvalue()
+            csv.writer(text, lineterminator="\r\n").writerow([_cell(value, missing="") for value in row])
+            line = text.getvalue().removesuffix("\r\n")
+            yield escaped(line) if escape else line
     else:
         rows = [[_cell(value, missing="-") for value in row] for row in answer.rows]
         numbers = {

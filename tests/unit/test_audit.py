@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from orchestrator.audit import difference, history
 from orchestrator.cli import main
 from orchestrator.config import parse
 from orchestrator.cycle import Loop
 from orchestrator.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
 from orchestrator.run import RunFolder
+from tests.unit.recorded_run import recorded
 
 DATA: dict[str, Any] = {
     "name": "test",
@@ -61,6 +64,60 @@ def test_filters_narrow_the_list(runs: Path) -> None:
     assert listed(runs, "--cycle", "2") == []
     middle = listed(runs, "--min-accuracy", "0.3", "--max-accuracy", "0.7")
     assert middle == [line for line in everything if line["accuracy"] is not None and 0.3 <= line["accuracy"] <= 0.7]
+
+
+def test_seconds_bound_and_order_the_list_and_a_limit_cuts_it(tmp_path: Path) -> None:
+    recorded(tmp_path / "test", candidates=60)
+    everything = listed(tmp_path)
+    longest = listed(tmp_path, "--sort", "seconds", "--limit", "3", "--min-seconds", "30", "--max-seconds", "50")
+    assert [line["state"] for line in longest] == ["timeout"] * 3
+    assert [sum(line["measured"]["seconds"].values()) for line in longest] == [41.1] * 3
+    accuracies = [line["accuracy"] for line in listed(tmp_path, "--sort", "accuracy")]
+    valid = [one for one in accuracies if one is not None]
+    assert valid == sorted(valid, reverse=True)
+    assert accuracies == valid + [None] * (len(everything) - len(valid))
+    assert [line["candidate_id"] for line in everything] == [f"c001-{index:04d}" for index in range(60)]
+
+
+def test_verdicts_are_filtered_by_the_times_in_the_journal(tmp_path: Path) -> None:
+    recorded(tmp_path / "test", candidates=6)
+    assert len(listed(tmp_path, "--since", "2020-01-01")) == 6
+    assert listed(tmp_path, "--until", "2020-01-01T12:00") == []
+    assert all(line["at"].endswith("+00:00") for line in listed(tmp_path))
+    (tmp_path / "test" / "audit.jsonl").unlink()
+    assert {line["at"] for line in listed(tmp_path)} == {None}
+    assert listed(tmp_path, "--since", "2020-01-01") == []
+
+
+def test_a_candidate_is_shown_with_claims_beside_measurements_and_its_neighbours(tmp_path: Path) -> None:
+    recorded(tmp_path / "test", candidates=12)
+    shown = orchestrate("audit", "show", "test", "c001-0011", "--runs", str(tmp_path)).stdout
+    for part in (
+        "123,456",
+        "64 batches, 4,096 images",
+        "77.0000%",
+        "exit code 0",
+        "memory 4,096 MiB",
+        "512 MiB",
+        "47.50",
+    ):
+        assert part in shown
+    assert "seed-0000 │ 0.2500" in shown
+    assert "--- seed-0000\n+++ c001-0011\n" in shown
+    assert "--- c001-0003\n+++ c001-0011\n" in shown
+    assert "more lines differ" in shown
+    assert "+++" not in orchestrate("audit", "show", "test", "c001-0011", "--no-diff", "--runs", str(tmp_path)).stdout
+
+
+def test_a_diff_is_escaped_and_compares_a_bounded_part_of_programs_that_are_slow_to_compare(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "test", candidates=12)
+    bomb = "\n".join(f"{index % 97}\x1b[31m" for index in range(200_000)).encode()
+    found = history(run, "c001-0011")
+    assert found.candidate is not None
+    hostile = replace(found, candidate=found.candidate.model_copy(update={"source": run.store.put(bomb)}))
+    lines = difference(run, hostile, "c001-0003")
+    assert 1000 < len(lines) < 1200
+    assert difference(run, hostile, "nobody") == []
 
 
 def test_a_table_is_for_people(runs: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.escape import escaped
+from orchestrator.escape import escaped, escaped_line
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ from orchestrator.escape import escaped
         ("\ud800", r"\ud800"),
         ("é 漢 ok\n\tnext", "é 漢 ok\n\tnext"),
         (b"\xff\x1b", r"\xff\x1b"),
+        ("\u3164\u034f\ufe0f\U000e0100", r"\u3164\u034f\ufe0f\U000e0100"),
     ],
 )
 def test_what_could_act_on_a_terminal_is_written_out(raw: str | bytes, shown: str) -> None:
@@ -30,3 +31,8 @@ def test_what_could_act_on_a_terminal_is_written_out(raw: str | bytes, shown: st
 @given(st.one_of(st.text(), st.binary()))
 def test_everything_shown_is_printable(raw: str | bytes) -> None:
     assert all(char.isprintable() or char in "\n\t" for char in escaped(raw))
+
+
+@given(st.one_of(st.text(), st.binary()))
+def test_a_line_is_one_line_of_printable_characters(raw: str | bytes) -> None:
+    assert escaped_line(raw).isprintable()

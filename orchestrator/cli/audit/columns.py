@@ -29,7 +29,7 @@ def columns(
         return
     widths = [max(cell_len(row[position]) for row in shown) for position in range(len(head))]
     room = None if width is None else width - len(GAP) * (len(head) - 1)
-    if room is not None and sum(min(one, LEAST) for one in widths) > room:
+    if width is not None and room is not None and sum(min(one, LEAST) for one in widths) > room:
         yield from _blocks(shown, width)
         return
     while room is not None and sum(widths) > room:
@@ -55,10 +55,12 @@ def _cell(value: str, width: int, *, right: bool) -> str:
     return " " * missing + value if right else value + " " * missing
 
 
-def _blocks(shown: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
-    label = max(len(name) for name in shown[0])
+def _blocks(shown: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    from rich.cells import cell_len
+
+    label = min(width // 2, max(cell_len(name) for name in shown[0]))
+    room = max(LEAST, width - label - len(GAP))
     for number, row in enumerate(shown[1:], start=1):
         yield f"--- {number}"
         for name, value in zip(shown[0], row, strict=True):
-            room = len(value) if width is None else max(LEAST, width - label - len(GAP))
-            yield f"{name:<{label}}{GAP}{value if len(value) <= room else value[: room - 1] + '…'}"
+            yield (_cell(name, label, right=False) + GAP + _cell(value, room, right=False)).rstrip()

@@ -9,9 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator.account import JOURNAL
 from orchestrator.records import Digest
-
-JOURNAL = "audit.jsonl"
 
 
 def verdict_times(folder: Path) -> dict[str, datetime]:

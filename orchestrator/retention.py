@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from orchestrator.account import JOURNAL
 from orchestrator.errors import InfrastructureError
-from orchestrator.moments import JOURNAL
 from orchestrator.records import Digest, Verdict
 from orchestrator.run import CycleFolder, RunFolder
 

@@ -53,6 +53,7 @@ def recorded(path: Path, *, cycles: int = 1, candidates: int = 12, log: bytes = 
         folder = run.cycle(number)
         folder.path.mkdir()
         _write(run, folder, candidates, log)
+    run.record("finished", {"cycles": cycles})
     return run
 
 
@@ -61,7 +62,7 @@ def _write(run: RunFolder, folder: CycleFolder, count: int, log: bytes) -> None:
     folder.completions.extend([completion for completion, _, _, _ in parts])
     folder.candidates.extend([candidate for _, candidate, _, _ in parts])
     folder.verdicts.extend([verdict for _, _, verdict, _ in parts])
-    novelty = [record for _, _, _, record in parts if record is not None]
+    novelty = _counted([record for _, _, _, record in parts if record is not None])
     folder.novelty.extend(novelty)
     admitted = [part for part in parts if part[3] is not None and part[3].decision == "admitted"]
     folder.entries.extend([_entry(run, *part) for part in admitted])
@@ -103,12 +104,21 @@ def _one(run: RunFolder, cycle: int, index: int, log: bytes) -> tuple[Completion
         return completion, candidate, verdict, None
     decision: Decision = "below_threshold" if accuracy <= 0.5 else ("duplicate" if kind == 5 else "admitted")
     near = Neighbour(entry_id="seed-0000", estimate=0.25, exact=0.2)
-    own = Neighbour(entry_id=f"c{cycle:03d}-0003", estimate=0.5, exact=0.45) if index > 3 else None
-    rejected = 0 if decision == "admitted" else None
-    novelty = Novelty(
-        candidate_id=name, accuracy=accuracy, train=near, generation=own, decision=decision, rejection_count=rejected
-    )
+    alike = 0.95 if kind == 5 else 0.5
+    own = Neighbour(entry_id=f"c{cycle:03d}-0003", estimate=alike, exact=alike - 0.05) if index > 3 else None
+    novelty = Novelty(candidate_id=name, accuracy=accuracy, train=near, generation=own, decision=decision)
     return completion, candidate, verdict, novelty
+
+
+def _counted(novelty: list[Novelty]) -> list[Novelty]:
+    """The same decisions, each admission with the duplicates that were met before it."""
+    counted, met = [], 0
+    for record in novelty:
+        met += record.decision == "duplicate"
+        rejected = met if record.decision == "admitted" else None
+        counted.append(record.model_copy(update={"rejection_count": rejected}))
+        met = 0 if record.decision == "admitted" else met
+    return counted
 
 
 def _candidate(run: RunFolder, name: str, text: str, kind: int) -> Candidate:

@@ -11,11 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orchestrator.cli import main
+from orchestrator.errors import LedgerError
 from orchestrator.ledger import run_lock
 from orchestrator.moments import pruned, verdict_times
 from orchestrator.records import Verdict
 from orchestrator.retention import KINDS, LogsOf, Policy, plan, prune, sizes
 from orchestrator.run import RunFolder
+from orchestrator.verify import verify
 from tests.unit.recorded_run import recorded
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
@@ -136,6 +138,16 @@ def test_pruning_is_journalled_before_anything_goes_and_said_by_the_log(tmp_path
     assert failed[0] in shown.stderr
     assert "epoch 1" in orchestrate(run, "log", PASSED).stdout
     assert "dropped 0" in orchestrate(run, "prune", "--logs-of", "failed", "--older-than", "0h").stdout
+
+
+def test_a_pruned_run_holds_against_its_journal_and_one_that_lost_a_log_does_not(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "run")
+    kept = logs(verdicts(run)[PASSED])[0]
+    assert orchestrate(run, "prune", "--logs-of", "failed", "--older-than", "0h").exit_code == 0
+    assert verify(run.path)
+    run.store.path(kept).unlink()
+    with pytest.raises(LedgerError, match=kept):
+        verify(run.path)
 
 
 def test_what_was_journalled_and_not_yet_dropped_goes_the_next_time(tmp_path: Path) -> None:

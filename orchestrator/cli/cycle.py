@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -15,6 +17,7 @@ from orchestrator.cli.options import (
     set_option,
 )
 from orchestrator.cli.options import data as data_console
+from orchestrator.errors import InfrastructureError
 
 
 @click.command()
@@ -40,7 +43,7 @@ def cycle(
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
     folder = runs / (name or config.name)
     folder.mkdir(parents=True, exist_ok=True)
-    with run_lock(folder), View(prose(), config) as view:
+    with run_lock(folder), View(prose(), config) as view, _paused():
         run = RunFolder.create(folder, config, report=view.say)
         parts = real_parts(run, cache=cache, observe=view.observe)
         summaries = Loop(run, parts, observe=view.observe).run()
@@ -49,3 +52,13 @@ def cycle(
         console.print(states_table(summary))
     console.print(cycles_table(summaries))
     click.echo(f"the run's ledgers, programs and adapters lie in {folder}", err=True)
+
+
+@contextmanager
+def _paused() -> Iterator[None]:
+    """Say with a failure of ours that nothing is lost by it, and how the run goes on."""
+    try:
+        yield
+    except InfrastructureError as error:
+        hint = "The run is paused and keeps all that is whole: put this right, then run the same command again."
+        raise InfrastructureError(f"{error}\n{hint}") from error

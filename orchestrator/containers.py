@@ -10,6 +10,7 @@ from orchestrator.config import SandboxConfig
 from orchestrator.engine import connect, engine_errors
 from orchestrator.errors import InfrastructureError
 from orchestrator.image import image_id
+from orchestrator.journal import Recorder, unrecorded
 from orchestrator.lease import reap
 from orchestrator.lockdown import Spec
 from orchestrator.parsing import Parser, await_ready
@@ -21,11 +22,15 @@ GVISOR_PIDS = 1024  # below this the sentry itself starves
 
 
 class Containers:
-    """A connection to the engine with one image, one runtime and one set of limits; a context manager."""
+    """A connection to the engine with one image, one runtime and one set of limits; a context manager.
 
-    def __init__(self, sandbox: SandboxConfig, *, owner: str) -> None:
+    `record` learns of every container that was started, with the limits read back, and of those that were reaped.
+    """
+
+    def __init__(self, sandbox: SandboxConfig, *, owner: str, record: Recorder = unrecorded) -> None:
         self._sandbox = sandbox
         self._owner = owner
+        self._record = record
 
     def __enter__(self) -> Self:
         self._client = connect()
@@ -35,7 +40,8 @@ class Containers:
             with engine_errors("reading the engine's settings"):
                 self._info: dict[str, Any] = self._client.info()
             _check_runtime(self._sandbox.runtime, self._info)
-            reap(self._client, driver=self._driver)
+            if reaped := reap(self._client, driver=self._driver):
+                self._record("reaped", {"containers": reaped})
         except BaseException:
             self._client.close()
             raise
@@ -46,9 +52,9 @@ class Containers:
     ) -> None:
         self._client.close()
 
-    def supervisor(self, *, train: Path, gpu: str | None) -> Container:
+    def supervisor(self, *, train: Path, gpu: str | None, slot: int | None = None) -> Container:
         """Start a container for one candidate, with the folder `train` read-only inside, and wait until it is ready."""
-        container = self._start("supervise", train=train, gpu=gpu)
+        container = self._start("supervise", train=train, gpu=gpu, slot=slot)
         await_ready(container, seconds=self._sandbox.deadlines.ready)
         return container
 
@@ -78,7 +84,7 @@ class Containers:
             "seccomp": digest(self._seccomp.encode()),
         }
 
-    def _start(self, mode: str, *, train: Path | None, gpu: str | None) -> Container:
+    def _start(self, mode: str, *, train: Path | None, gpu: str | None, slot: int | None = None) -> Container:
         sandbox = self._sandbox
         limits = sandbox.limits
         if sandbox.runtime == "runsc" and limits.pids < GVISOR_PIDS:
@@ -95,7 +101,14 @@ class Containers:
             train=train,
             gpu=gpu,
         )
-        return Container.start(self._client, spec, driver=self._driver)
+        container = Container.start(self._client, spec, driver=self._driver)
+        created = {"container_id": container.id, "mode": mode, "slot": slot, "gpu": gpu, "runtime": sandbox.runtime}
+        try:
+            self._record("container", created | {"image": self._image, "limits": container.limits})
+        except BaseException:
+            container.close()
+            raise
+        return container
 
     @property
     def _driver(self) -> str:

@@ -8,7 +8,8 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 from tenacity import (
+    RetryCallState,
     Retrying,
     retry_if_exception_type,
     stop_after_attempt,
@@ -30,13 +32,14 @@ from orchestrator.datasets import Prepared
 from orchestrator.epoch import Epoch
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.intake import Intake
+from orchestrator.journal import Recorder, unrecorded
 from orchestrator.pool import Pool, Slot
 from orchestrator.records import Candidate, Evaluation, Execution, Reply, canonical, derived_seed
 from orchestrator.sandbox import Container
 from orchestrator.seams import Submission
 from orchestrator.store import Store
 from orchestrator.trial import Trial, Work
-from orchestrator.verdict import Answers, Terms, judge, quarantined
+from orchestrator.verdict import Answers, Terms, judge, plain, quarantined
 from sandbox_image import wire
 
 
@@ -44,13 +47,18 @@ class SandboxEvaluator:
     """Evaluates programs under one config, in containers; a context manager that leaves none behind.
 
     `key` is the run's host-only secret: with the candidate's id it gives the order of the validation images.
+    `record` takes what a run journals: containers, stages as they are entered, attempts that the infrastructure
+    failed, and what was quarantined.
     """
 
-    def __init__(self, *, config: Config, store: Store, prepared: Prepared, key: bytes) -> None:
+    def __init__(
+        self, *, config: Config, store: Store, prepared: Prepared, key: bytes, record: Recorder = unrecorded
+    ) -> None:
         self._config = config
         self._store = store
         self._prepared = prepared
         self._key = key
+        self._record = record
         self._resources = ExitStack()
         self._running: dict[Slot, Container] = {}
         self._stopping = threading.Event()
@@ -61,7 +69,7 @@ class SandboxEvaluator:
         config, sandbox = self._config, self._config.sandbox
         with ExitStack() as stack:
             self._containers = stack.enter_context(
-                Containers(sandbox, owner=hashlib.sha256(self._key).hexdigest()[:16])
+                Containers(sandbox, owner=hashlib.sha256(self._key).hexdigest()[:16], record=self._record)
             )
             environment = self._store.put(canonical(self._containers.describe()))
             budget = config.admission.parameter_budget if config.admission.enforce_budget else None
@@ -141,6 +149,7 @@ class SandboxEvaluator:
             retry=retry_if_exception_type(InfrastructureError),
             stop=stop_any(stop_after_attempt(1 + self._config.retries), stop_when_event_set(self._stopping)),
             wait=wait_exponential(multiplier=0.5, max=8),
+            before_sleep=lambda state: self._retried(candidate, state),
             reraise=True,
         )
         try:
@@ -151,8 +160,15 @@ class SandboxEvaluator:
             if self._stopping.is_set():
                 raise
             self._containers.prove(train=self._prepared.train_dir)
+            self._record("quarantine", {"candidate_id": candidate.candidate_id, "cause": plain(str(error))})
             return Evaluation(candidate=candidate, verdict=quarantined(candidate, str(error), self._terms))
         return self._graded(candidate, *ended)
+
+    def _retried(self, candidate: Candidate, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        failed = {"candidate_id": candidate.candidate_id, "attempt": state.attempt_number, "cause": plain(str(error))}
+        with suppress(InfrastructureError):  # a disk that is full may have been the cause, and is tried again
+            self._record("retry", failed)
 
     def _try(self, candidate: Candidate, runs: bytes) -> tuple[Execution, Reply, dict[str, bytes]]:
         slot = self._free.get()
@@ -161,10 +177,16 @@ class SandboxEvaluator:
             work = Work(job=self._job(candidate, slot), source=runs, images=images.tobytes())
             sandbox = self._config.sandbox
             container = self._claim(slot)
-            return Trial(container, work, deadlines=sandbox.deadlines, log_stored=sandbox.log_stored).run()
+            mark = partial(self._entered, candidate.candidate_id, container.id)
+            trial = Trial(container, work, deadlines=sandbox.deadlines, log_stored=sandbox.log_stored, mark=mark)
+            return trial.run()
         finally:
             self._running.pop(slot, None)
             self._free.put(slot)
+
+    def _entered(self, candidate_id: str, container_id: str, stage: str, seconds: float) -> None:
+        entered = {"candidate_id": candidate_id, "container_id": container_id, "stage": stage}
+        self._record("stage", entered | {"seconds": round(seconds, 4)}, durable=False)
 
     def _graded(self, candidate: Candidate, execution: Execution, reply: Reply, output: dict[str, bytes]) -> Evaluation:
         logs = {name: self._store.put(content) for name, content in output.items()}
@@ -188,7 +210,7 @@ class SandboxEvaluator:
             container.call_off()
 
     def _ready(self, slot: Slot) -> Container:
-        return self._containers.supervisor(train=self._prepared.train_dir, gpu=slot.gpu)
+        return self._containers.supervisor(train=self._prepared.train_dir, gpu=slot.gpu, slot=slot.index)
 
     def _answers(self, candidate: Candidate) -> Answers:
         labels: npt.NDArray[Any] = self._prepared.validation_labels

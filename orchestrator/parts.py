@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator import prompts, provenance
+from orchestrator.account import commitment
 from orchestrator.config import Config
 from orchestrator.containers import Containers
 from orchestrator.corpus import entries
@@ -89,12 +90,16 @@ def trainer(config: Config, *, cache: Path, log: Path, observe: Observer) -> Tra
 @contextmanager
 def sandbox(run: RunFolder, prepared: Prepared, *, cache: Path) -> Iterator[Evaluator]:
     """Start the evaluator of a run, and record under what circumstances."""
-    with Containers(run.config.sandbox, owner="provenance") as containers:
+    with Containers(run.config.sandbox, owner="provenance", record=run.record) as containers:
         surroundings = containers.describe()
     gathered = provenance.gather(run.config, sandbox=surroundings, dataset=prepared.hash, seeds=run.corpus.read())
     provenance.record(run.provenance, gathered)
     key = host_key(run.path, config=run.config, cache=cache)
-    with SandboxEvaluator(config=run.config, store=run.store, prepared=prepared, key=key) as evaluator:
+    if run.journal is not None and run.journal.account.key != commitment(key):
+        run.record("key", {"commitment": commitment(key)})
+    with SandboxEvaluator(
+        config=run.config, store=run.store, prepared=prepared, key=key, record=run.record
+    ) as evaluator:
         yield evaluator
 
 

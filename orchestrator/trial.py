@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,12 @@ from sandbox_image import wire
 
 CAUSE_LIMIT = 300
 
+Mark = Callable[[str, float], None]
+
+
+def unmarked(stage: str, seconds: float) -> None:
+    """Take a stage that was entered, and tell nobody."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -29,12 +36,17 @@ class Work:
 
 @dataclass
 class Trial:
-    """Runs `work` in `container`, which is closed afterwards in every case."""
+    """Runs `work` in `container`, which is closed afterwards in every case.
+
+    `mark` learns of every stage as it is entered, with the seconds since the claim on the host's clock.
+    """
 
     container: Container
     work: Work
     deadlines: Deadlines
     log_stored: int
+    mark: Mark = unmarked
+    _claimed: float = 0.0
     _began: float = 0.0
     _heard: bool = False
     _seconds: dict[str, float] = field(default_factory=dict)
@@ -60,7 +72,8 @@ class Trial:
 
     def _converse(self, said: Testimony) -> tuple[Any, str | None]:
         """Return how the conversation ended: by a reply, a deadline, a flood, a broken wire, or a death."""
-        self._began = begun = time.monotonic()
+        self._claimed = self._began = time.monotonic()
+        self.mark("import", 0.0)
         self._cpu_before = self.container.group.usage().cpu_seconds or 0.0
         job = wire.encode_json(wire.JOB, self.work.job) + wire.encode(wire.SOURCE, self.work.source)
         self.container.send(job, timeout=self.deadlines.import_)
@@ -74,7 +87,7 @@ class Trial:
             if arrival.frame is None:
                 self._mark(said.stage, arrival.at)
                 return ("wire", arrival.broken) if arrival.broken else ("death", None)
-            self._hear(arrival.at - begun)
+            self._hear(arrival.at - self._claimed)
             stage = said.stage
             try:
                 entered = said.take(arrival.frame)
@@ -98,6 +111,7 @@ class Trial:
 
     def _enter(self, said: Testimony, before: str, now: float) -> None:
         self._mark(before, now)
+        self.mark(said.stage, max(0.0, now - self._claimed))
         if said.stage == "predict":
             self.container.send_aside(wire.encode(wire.IMAGES, self.work.images), timeout=self.deadlines.predict)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.account import JOURNAL, Account, added_up, compared, read_bytes, read_chain
+from orchestrator.account import JOURNAL, Account, added_up, commitment, compared, read_bytes, read_chain
 from orchestrator.config import Config
 from orchestrator.errors import ConfigError, LedgerError
 from orchestrator.grading import Graded, Labels, graded
@@ -143,11 +142,6 @@ def _check_key(folder: Path, account: Account) -> None:
     path = folder / "key"
     if account.key is not None and path.exists() and commitment(read_bytes(path)) != account.key:
         raise LedgerError(f"{path}: is not the key that the run began with")
-
-
-def commitment(key: bytes) -> Digest:
-    """Return what the journal may know of a run's key: it tells two keys apart and reveals neither."""
-    return hmac.digest(key, b"journal", "sha256").hex()
 
 
 def _check_objects(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,7 @@ from orchestrator.records import digest
 from orchestrator.sandbox import Container
 
 SECCOMP = Path(__file__).parent.parent / "docker" / "seccomp.json"
+VERSION_SECONDS = 10
 GVISOR_PIDS = 1024  # below this the sentry itself starves
 
 
@@ -84,6 +86,15 @@ class Containers:
             "seccomp": digest(self._seccomp.encode()),
         }
 
+    def components(self) -> dict[str, str]:
+        """Return the versions of the engine's parts, and of the runtime where it is another than the engine's own."""
+        with engine_errors("reading the engine's version"):
+            parts = self._client.version().get("Components") or []
+        found = {str(part["Name"]): str(part["Version"]) for part in parts}
+        path = self._info.get("Runtimes", {}).get(self._sandbox.runtime, {}).get("path", "")
+        stated = _stated_version(path) if self._sandbox.runtime not in found else None
+        return found if stated is None else found | {self._sandbox.runtime: stated}
+
     def _start(self, mode: str, *, train: Path | None, gpu: str | None, slot: int | None = None) -> Container:
         sandbox = self._sandbox
         limits = sandbox.limits
@@ -113,6 +124,16 @@ class Containers:
     @property
     def _driver(self) -> str:
         return str(self._info.get("CgroupDriver", "cgroupfs"))
+
+
+def _stated_version(path: str) -> str | None:
+    """Return the first line that the runtime at `path` says of its version; None where it is not on this machine."""
+    try:
+        command = [path, "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=VERSION_SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.partition("\n")[0].strip() or None
 
 
 def _check_runtime(runtime: str, info: dict[str, Any]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
     log = run.path / "llm.log"
 
     def seeds(store: Store) -> Iterable[Entry]:
-        curation = curate(config, cache=cache)
+        curation = curate(config, cache=cache, record=run.record)
         for stage in curation.stages:
             observe(Note(f"corpus, {stage.name}: kept {stage.kept:,}, dropped {len(stage.drops):,}"))
         return entries(config, curation, store)
@@ -48,9 +49,13 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
     def pair(source: str) -> tuple[Message, ...]:
         return prompts.pair(source, prompt=config.prompt, admission=config.admission)
 
+    @functools.cache
+    def base_model() -> str | None:
+        return provenance.model_hash(config.llm.model, cache)
+
     return Parts(
         generator=generator(config, cache=cache, log=log, observe=observe),
-        evaluator=lambda: sandbox(run, prepared, cache=cache),
+        evaluator=lambda: sandbox(run, prepared, cache=cache, model_hash=base_model),
         trainer=trainer(config, cache=cache, log=log, observe=observe),
         seeds=seeds,
         prompt=prompts.messages(config.prompt, config.admission),
@@ -88,11 +93,20 @@ def trainer(config: Config, *, cache: Path, log: Path, observe: Observer) -> Tra
 
 
 @contextmanager
-def sandbox(run: RunFolder, prepared: Prepared, *, cache: Path) -> Iterator[Evaluator]:
-    """Start the evaluator of a run, and record under what circumstances."""
+def sandbox(
+    run: RunFolder, prepared: Prepared, *, cache: Path, model_hash: Callable[[], str | None] = lambda: None
+) -> Iterator[Evaluator]:
+    """Start the evaluator of a run, and record under what circumstances; `model_hash` gives that of the base model."""
     with Containers(run.config.sandbox, owner="provenance", record=run.record) as containers:
-        surroundings = containers.describe()
-    gathered = provenance.gather(run.config, sandbox=surroundings, dataset=prepared.hash, seeds=run.corpus.read())
+        surroundings, components = containers.describe(), containers.components()
+    gathered = provenance.gather(
+        run.config,
+        sandbox=surroundings,
+        dataset=prepared.hash,
+        seeds=run.corpus.read(),
+        components=components,
+        model_hash=model_hash(),
+    )
     provenance.record(run.provenance, gathered)
     key = host_key(run.path, config=run.config, cache=cache)
     if run.journal is not None and run.journal.account.key != commitment(key):

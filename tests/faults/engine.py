@@ -1,0 +1,142 @@
+"""A Docker engine of the suite's own: its own socket, data and processes, so that nobody else's containers are hit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException, ImageNotFound, NotFound
+from requests.exceptions import RequestException
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+LOAD_SECONDS = 600
+OPTIONS = (
+    "--bridge=none",
+    "--iptables=false",
+    "--ip-forward=false",
+    "--ip-masq=false",
+    "--storage-driver=overlay2",
+    "--shutdown-timeout=2",
+    "--containerd-namespace=nn-faults",
+    "--containerd-plugins-namespace=nn-faults-plugins",
+)
+
+
+class Engine:
+    """A dockerd whose data lies in `folder` and stays there, so that the image is copied in once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """What DOCKER_HOST must be to reach it."""
+        return f"unix://{self._folder / 'docker.sock'}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        settings = self._folder / "dockerd.json"  # not the machine's own
+        settings.write_text("{}\n")
+        places = {"data-root": "data", "exec-root": "exec", "pidfile": "dockerd.pid"}
+        command = ["dockerd", f"--host={self.address}", f"--config-file={settings}", *OPTIONS]
+        command += [f"--{option}={self._folder / name}" for option, name in places.items()]
+        with (self._folder / "dockerd.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        patient = Retrying(
+            retry=retry_if_exception_type((DockerException, RequestException)),
+            stop=stop_after_delay(START_SECONDS),
+            wait=wait_fixed(0.1),
+            reraise=True,
+        )
+        patient(self._ping)
+
+    def stop(self) -> None:
+        """End it as a service manager would: it ends its containers first."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it without a chance to do anything."""
+        self._end(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it take connections and answer nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def client(self, *, timeout: int = 60) -> Iterator[docker.DockerClient]:
+        """Lend a connection to it; `timeout` is in seconds."""
+        with contextlib.closing(docker.DockerClient(base_url=self.address, timeout=timeout)) as client:
+            yield client
+
+    def load(self, tag: str) -> None:
+        """Copy the image `tag` over from the machine's own engine, unless the same one is there."""
+        with contextlib.closing(docker.from_env(timeout=LOAD_SECONDS)) as machine:
+            image = machine.images.get(tag)
+            with self.client(timeout=LOAD_SECONDS) as mine:
+                with contextlib.suppress(ImageNotFound):
+                    if mine.images.get(tag).id == image.id:
+                        return
+                mine.images.load(image.save(chunk_size=1 << 22, named=tag))
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Return everything that the engine knows of its containers, running or not."""
+        with self.client() as client:
+            return sorted(client.api.containers(all=True), key=lambda one: (one["Created"], one["Id"]))
+
+    def clear(self) -> None:
+        """Remove every container, which are all ours."""
+        with self.client() as client:
+            for one in client.api.containers(all=True):
+                with contextlib.suppress(NotFound):
+                    client.api.remove_container(one["Id"], force=True, v=True)
+
+    def _ping(self) -> None:
+        assert self._process is not None
+        assert self._process.poll() is None, f"dockerd ended; see {self._folder / 'dockerd.log'}"
+        with self.client(timeout=5) as client:
+            client.ping()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(timeout=STOP_SECONDS)
+            self._process = None
+
+
+@contextlib.contextmanager
+def own_engine(folder: Path, *, image: str) -> Iterator[Engine]:
+    """Lend a running engine that holds `image` and no container; nothing of it runs on afterwards."""
+    engine = Engine(folder)
+    engine.start()
+    try:
+        engine.load(image)
+        engine.clear()
+        yield engine
+        engine.clear()
+    finally:
+        engine.stop()
+
+
+def wait_until_gone(pid: int, *, seconds: float) -> None:
+    """Return once no process `pid` is left."""
+    until = time.monotonic() + seconds
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < until, f"process {pid} lives on"
+        os.sched_yield()

@@ -113,6 +113,8 @@ class RunFolder:
             "begun" if begun else "resumed",
             {"config": seen, "config_hash": config.hash(), "pid": os.getpid(), "host": socket.gethostname()},
         )
+        if known and seen != known[-1]:
+            journal.record("config", {"config": seen, "cycles": _read_config(path / "config.json").cycles})
         missed = journal.reconcile(ledger.path for ledger in run.ledgers())
         if missed:
             report(f"{journal.path}: recorded {missed} lines that a kill had kept out of it")

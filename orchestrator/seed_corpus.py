@@ -23,7 +23,7 @@ KEY_BYTES = 32
 
 
 def curate(config: Config, *, cache: Path, record: Recorder = unrecorded) -> Curation:
-    """Return the seed corpus of `config`; every program is inspected in a parser container, of which `record` learns."""
+    """Return the seed corpus of `config`; `record` learns of the parser containers that inspect its programs."""
     wheel = assets.wheel(config.corpus.lemur, cache)
     with _parser(config, record=record) as parser:
         return corpus.build(config, wheel=wheel, inspect=parser.parse_all)

@@ -132,9 +132,10 @@ def _check_ledgers(run: RunFolder, account: Account) -> int:
     for ledger in ledgers:
         content = read_bytes(ledger.path)
         whole, torn = content.count(b"\n"), len(content) - content.rfind(b"\n") - 1
-        if torn:
-            raise LedgerError(f"{ledger.path}, line {whole + 1}: is torn after {torn} bytes; {RESUME}")
         ledger.read()
+        if torn:
+            what = "stands after the end marker" if ledger.whole else f"is torn after {torn} bytes; {RESUME}"
+            raise LedgerError(f"{ledger.path}, line {whole + 1}: {what}")
     return sum(len(noted) for noted in account.ledgers.values())
 
 

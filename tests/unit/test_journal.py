@@ -83,7 +83,7 @@ def test_a_kill_after_any_event_resumes_to_the_same_ledgers_and_a_whole_journal(
     whole: Bench, tmp_path: Path, *, between: bool
 ) -> None:
     total = len(events(whole.folder))
-    for count in range(0, total - 1, 5):
+    for count in sorted({*range(0, total, 5), total - 1}):
         killed = killed_after(whole, tmp_path / f"{count}", count=count, between=between)
         killed.run()
         assert killed.ledgers() == whole.ledgers(), count
@@ -149,6 +149,17 @@ def test_more_cycles_are_announced_before_they_are_frozen(whole: Bench, tmp_path
     bench.run()
     assert (bench.folder / "config.json").read_bytes() == frozen
     assert events(bench.folder)[-1].data == {"cycles": 2}
+
+
+def test_more_cycles_that_were_announced_only_are_taken_back_by_a_resume_without_them(
+    whole: Bench, tmp_path: Path
+) -> None:
+    bench = Bench(tmp_path / "run", whole.config)
+    shutil.copytree(whole.folder, bench.folder)
+    frozen = (bench.folder / "config.json").read_bytes()
+    Journal(bench.folder).record("config", {"config": digest(b"more cycles"), "cycles": 2})
+    bench.run()
+    assert added_up(events(bench.folder), path=bench.folder / JOURNAL).configs[-1] == digest(frozen)
 
 
 def test_a_run_from_before_the_journal_is_read_as_it_is_and_gets_one_when_it_is_resumed(
@@ -245,5 +256,6 @@ def test_a_disk_that_fills_up_anywhere_is_resumed_to_the_same_ledgers(whole: Ben
             limit_file_size(None)
         bench.run()
         assert bench.ledgers() == whole.ledgers()
+        assert not list(bench.folder.rglob("*.part*"))
         account = added_up(events(bench.folder), path=bench.folder / JOURNAL)
         assert compared(bench.folder, [], account) == []

@@ -108,11 +108,12 @@ def read_chain(path: Path) -> tuple[list[Event], int]:
         try:
             plain: Any = json.loads(line)
             event = Event.model_validate(plain)
+            rest = {key: value for key, value in plain.items() if key != "hash"}
+            unchanged = canonical(plain) == line and digest(canonical(rest)) == event.hash
         except (ValueError, RecursionError) as error:
             detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise LedgerError(f"{where}: not an event: {detail}") from error
-        rest = {key: value for key, value in plain.items() if key != "hash"}
-        if canonical(plain) != line or digest(canonical(rest)) != event.hash:
+        if not unchanged:
             raise LedgerError(f"{where}: was changed: its content no longer has the hash that it states")
         if event.index != number - 1 or event.previous != head:
             raise LedgerError(f"{where}: does not follow the line before it: lines are missing, or were moved")

@@ -118,6 +118,8 @@ def test_a_damaged_journal_stops_a_resume_and_the_line_is_named(whole: Bench, tm
         ("changed", [*lines[:4], lines[4].replace(b'"index":4', b'"index":5'), *lines[5:]], "line 5: was changed"),
         ("cut", [*lines[:4], *lines[5:]], "line 5: does not follow"),
         ("added", [*lines, b"{}\n"], f"line {len(lines) + 1}: not an event"),
+        ("no number", [b'{"a":NaN}\n', *lines[1:]], "line 1: not an event"),
+        ("no text", [lines[0].replace(b'"begun"', b'"\\ud800"'), *lines[1:]], "line 1: not an event"),
         ("spaced", [lines[0].replace(b":", b": ", 1), *lines[1:]], "line 1: was changed"),
     ):
         bench = Bench(tmp_path / name, whole.config)

@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup engine images image assets data cycle test lint unit attack stop clean
+.PHONY: help setup engine images image assets data cycle test lint unit attack faults stop clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test: image assets data lint ## Set everything up, check style and types, and ru
 
 attack: image data ## Run every hostile program under runc and gVisor, and print what each got
 	$(BIN)/python -m tests.adversarial.attack
+
+faults: image data ## Do every fault to small runs with an engine of their own, and print what each came to
+	$(BIN)/python -m tests.faults
 
 stop: ## Stop the Docker engine that `make setup` started by itself, and no other
 	@docker/setup.sh stop

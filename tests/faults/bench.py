@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
 from orchestrator.cgroup import ROOT, TOP
 from tests.faults.cycle import CACHE, config
 from tests.faults.engine import Engine, own_engine
@@ -15,6 +17,7 @@ from tests.faults.ledgers import Difference, difference
 from tests.faults.orchestrator import Ended, Orchestrator
 
 RESUMES = 4  # at the most, until a run must be done
+PASSING = 5.0  # seconds in which an empty group of another orchestrator goes or is used
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Bench:
         if last.status:
             nothing = Difference(lost=-1, repeated=-1, other="never done")
             return Result(kind, resumes, nothing, len(left), 0, note=last.said[-400:])
-        found = Result(kind, resumes, difference(run, self.undisturbed), len(left), len(groups() - before))
+        found = Result(kind, resumes, difference(run, self.undisturbed), len(left), len(left(before)))
         if found.survived:
             shutil.rmtree(run, ignore_errors=True)  # where it is mounted, its place stays
         return found
@@ -71,6 +74,23 @@ def groups() -> set[str]:
     """Return the names of the sandbox's control groups in which nothing runs."""
     found = (folder for folder in (ROOT / "memory" / TOP).glob("*") if folder.is_dir())
     return {folder.name for folder in found if not any(child.is_dir() for child in folder.iterdir())}
+
+
+def left(before: set[str]) -> set[str]:
+    """Return the groups that are there and were not `before`, but for those of neighbours, which pass."""
+    found = groups() - before
+
+    def still() -> set[str]:
+        found.intersection_update(groups())
+        return found
+
+    patient = Retrying(
+        retry=retry_if_result(bool),
+        stop=stop_after_delay(PASSING),
+        wait=wait_fixed(0.2),
+        retry_error_callback=lambda state: found,
+    )
+    return patient(still)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""Runs one program's stages in this very process, with nothing around it: what the sandbox is measured against.
+"""Runs programs' stages in this very process, with nothing around them: what the sandbox is measured against.
 
-It is started with the sandbox image's own torch on PYTHONPATH, so that both sides run the same library, and warms up as a
-waiting container does before its clock starts.
+It is started with the sandbox image's own torch on PYTHONPATH, so that both sides run the same library, and warms up
+as a waiting container does before its clock starts.
 """
 
 from __future__ import annotations
@@ -12,14 +12,27 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from sandbox_image import stages, supervisor, wire
 
 
-def main(job_file: str, source_file: str, data: str, images_file: str) -> None:
-    """Print the seconds of each stage as one JSON object; the last line of stdout."""
-    stages.DATA = Path(data)
-    job = json.loads(Path(job_file).read_text(encoding="utf-8"))
+def main(work_file: str) -> None:
+    """Run the programs of a JSON file one after the other; print the seconds of their stages as a list.
+
+    The file names the folder of training `data`, the file of validation `images` (uint8), and for each of its
+    `programs` the `job` and the file of its `source`.
+    """
+    work = json.loads(Path(work_file).read_text(encoding="utf-8"))
+    stages.DATA = Path(work["data"])
+    images = Path(work["images"]).read_bytes()
+    supervisor.warm_up()
+    done = [run(one["job"], Path(one["source"]).read_bytes(), images) for one in work["programs"]]
+    sys.stdout.write(json.dumps(done))
+
+
+def run(job: dict[str, Any], source: bytes, images: bytes) -> dict[str, float]:
+    """Return the seconds of each stage of one program."""
     frames_read, frames_write = os.pipe()
     images_read, images_write = os.pipe()
     marks: list[tuple[str, float]] = []
@@ -31,17 +44,18 @@ def main(job_file: str, source_file: str, data: str, images_file: str) -> None:
                 if frame.kind == wire.STAGE:
                     marks.append((frame.json()["stage"], time.monotonic()))
                 if frame.kind == wire.STAGE and frame.json()["stage"] == "predict":
-                    send(images_write, wire.encode(wire.IMAGES, Path(images_file).read_bytes()))
+                    send(images_write, wire.encode(wire.IMAGES, images))
 
     listener = threading.Thread(target=listen)
-    supervisor.warm_up()
     listener.start()
-    stages.run(job, Path(source_file).read_bytes(), stages.Channel(frames=frames_write, images=images_read))
+    stages.run(job, source, stages.Channel(frames=frames_write, images=images_read))
     end = time.monotonic()
     os.close(frames_write)
     listener.join()
+    for descriptor in (frames_read, images_read, images_write):
+        os.close(descriptor)
     following = [moment for _, moment in marks[1:]] + [end]
-    sys.stdout.write(json.dumps({name: after - began for (name, began), after in zip(marks, following, strict=True)}))
+    return {name: after - began for (name, began), after in zip(marks, following, strict=True)}
 
 
 def send(descriptor: int, data: bytes) -> None:

@@ -7,28 +7,21 @@ ranges and ratios are of the time from the first stage to the last prediction, w
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-import docker
-import numpy as np
 
 from orchestrator.config import Config, load
 from orchestrator.datasets import Prepared, prepare
 from orchestrator.evaluate import SandboxEvaluator
-from orchestrator.records import derived_seed, digest
 from orchestrator.seams import Submission
 from orchestrator.store import Store
+from tests.benchmarks.bare_run import Bare
+from tests.benchmarks.row import CACHE, CONFIG, HONEST, PROJECT
 
-PROJECT = Path(__file__).parents[2]
-CACHE = PROJECT / ".cache"
-HONEST = Path(__file__).parent / "honest.py"
-PACKAGES = "/usr/local/lib/sandbox"
 RESULT = PROJECT / "results" / "bench" / "hardening.json"
 STAGES = ("import", "instantiate", "forward", "train", "predict")
 RUNS = 5
@@ -37,7 +30,7 @@ RUNS = 5
 def settings(runtime: str) -> Config:
     """Return the quickstart with one slot, so that nothing else runs beside the program that is timed."""
     overrides = (f"sandbox.runtime={runtime}", "sandbox.slots=1")
-    return load(PROJECT / "configs" / "quickstart.yaml", overrides)
+    return load(CONFIG, overrides)
 
 
 def in_sandbox(config: Config, prepared: Prepared, folder: Path) -> float:
@@ -50,46 +43,10 @@ def in_sandbox(config: Config, prepared: Prepared, folder: Path) -> float:
     return sum(verdict.measured.seconds[stage] for stage in STAGES)
 
 
-def bare(config: Config, prepared: Prepared, folder: Path) -> float:
+def bare(config: Config, prepared: Prepared) -> float:
     """Return the seconds of all stages of the honest program in a plain process."""
-    protocol = config.protocol
-    job = {
-        "threads": config.sandbox.threads,
-        "device": "cpu",
-        "seed": derived_seed(protocol.seed, digest(HONEST.read_bytes())),
-        "in_shape": [protocol.batch, 3, protocol.resolution, protocol.resolution],
-        "classes": prepared.classes,
-        "batch": protocol.batch,
-        "augmentation": protocol.augmentation,
-        "mean": list(prepared.mean),
-        "std": list(prepared.std),
-        "prm": {"lr": protocol.lr, "momentum": protocol.momentum, "dropout": protocol.dropout},
-    }
-    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    (folder / "images").write_bytes(np.ascontiguousarray(prepared.validation_images()).tobytes())
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{folder / 'packages'}:{PROJECT}",
-        "OMP_NUM_THREADS": str(config.sandbox.threads),
-    }
-    command = [sys.executable, "-P", "-s", "-S", "-m", "tests.benchmarks.bare", str(folder / "job.json"), str(HONEST)]
-    command += [str(prepared.train_dir), str(folder / "images")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise click.ClickException(f"the bare program failed: {done.stderr[-2000:]}")
-    seconds = json.loads(done.stdout.splitlines()[-1])
+    (seconds,) = Bare(config, prepared, threads=config.sandbox.threads).run([HONEST.read_bytes()])
     return sum(seconds[stage] for stage in STAGES)
-
-
-def unpack_packages(folder: Path) -> None:
-    """Copy the image's own torch and numpy out of it, for the bare side to run on."""
-    client = docker.from_env()
-    container = client.containers.create("nn-sandbox:cpu", "true")
-    try:
-        subprocess.run(["docker", "cp", f"{container.id}:{PACKAGES}", str(folder / "packages")], check=True)
-    finally:
-        container.remove()
-        client.close()
 
 
 def main(runtimes: list[str]) -> None:
@@ -97,10 +54,9 @@ def main(runtimes: list[str]) -> None:
     times: dict[str, list[float]] = {"bare": [], **{runtime: [] for runtime in runtimes}}
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        unpack_packages(folder)
         prepared = prepare(settings("runc").protocol, CACHE)
         for number in range(RUNS):
-            times["bare"].append(bare(settings("runc"), prepared, folder))
+            times["bare"].append(bare(settings("runc"), prepared))
             for runtime in runtimes:
                 times[runtime].append(in_sandbox(settings(runtime), prepared, folder / "objects"))
             click.echo(f"run {number + 1} of {RUNS}: " + ", ".join(f"{k} {v[-1]:.2f} s" for k, v in times.items()))

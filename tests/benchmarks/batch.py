@@ -1,0 +1,129 @@
+"""Thirty honest LEMUR programs: the whole batch through the evaluator, against training them bare, one by one.
+
+Bare is one process that has imported torch already. Both sides have the same number of torch threads in all: two slots
+of one thread against a process of two, and, as a second comparison, one slot of two threads against the same process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from orchestrator import qualify
+from orchestrator.config import Config, load
+from orchestrator.datasets import Prepared, prepare
+from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.records import STAGES
+from orchestrator.seams import Submission
+from orchestrator.seed_corpus import curated
+from orchestrator.store import Store
+from tests.benchmarks.bare_run import Bare
+from tests.benchmarks.machine import settle
+from tests.benchmarks.result import Comparison, Goal, Sample
+from tests.benchmarks.row import CACHE, CONFIG, WORK, Row, Samples, Sides
+
+COUNT = 30
+THREADS = 2
+SLOTS = {
+    "2 slots of 1 thread": ("sandbox.slots=2", "sandbox.threads=1"),
+    "1 slot of 2 threads": ("sandbox.slots=1", "sandbox.threads=2", "sandbox.limits.cpus=2"),
+}
+SMALL = ("protocol.train_samples=512", "protocol.validation_samples=200")
+
+
+def programs(config: Config) -> list[bytes]:
+    """Return the texts of the thirty programs with the fewest parameters that passed, laid out once."""
+    folder = WORK / "programs"
+    names = chosen(config)
+    if not all((folder / f"{name}.py").is_file() for name in names):
+        folder.mkdir(parents=True, exist_ok=True)
+        for seed in curated(config, cache=CACHE, names=frozenset(names)):
+            (folder / f"{seed.name}.py").write_bytes(seed.text)
+    return [(folder / f"{name}.py").read_bytes() for name in names]
+
+
+def chosen(config: Config) -> list[str]:
+    """Return the names of the thirty, by their size."""
+    records = qualify.read(qualify.locate(config.corpus.qualified or ""), protocol=config.protocol.hash())
+    passed = [record for record in records.values() if record.state == "passed"]
+    return [record.name for record in sorted(passed, key=lambda one: (one.parameters or 0, one.name))[:COUNT]]
+
+
+@contextmanager
+def sides(*, quick: bool) -> Iterator[Sides]:
+    """Lay out programs and images; the texts that bare runs are those that the sandbox completed."""
+    texts = programs(load(CONFIG))[: 2 if quick else COUNT]
+    small = SMALL if quick else ()
+    config = load(CONFIG, small)
+    prepared = prepare(config.protocol, CACHE)
+    completed: list[bytes] = []
+
+    def sandbox(overrides: tuple[str, ...]) -> Callable[[], Sample]:
+        return lambda: evaluate(load(CONFIG, (*small, *overrides)), prepared, texts, completed)
+
+    def bare() -> Sample:
+        settle()
+        began = time.monotonic()
+        seconds = Bare(config, prepared, threads=THREADS).run(completed)
+        whole = time.monotonic() - began
+        stages = {name: sum(one.get(name, 0.0) for one in seconds) for name in STAGES}
+        return Sample(sum(stages.values()), {"stages": stages, "with_start": whole})
+
+    yield {name: sandbox(overrides) for name, overrides in SLOTS.items()} | {"bare": bare}
+
+
+def evaluate(config: Config, prepared: Prepared, texts: list[bytes], completed: list[bytes]) -> Sample:
+    """Return the seconds of the whole batch, and leave in `completed` the texts that ran."""
+    settle()
+    began = time.monotonic()
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        submissions = [Submission(candidate_id=f"b{number:02d}", source=text) for number, text in enumerate(texts)]
+        with SandboxEvaluator(config=config, store=store, prepared=prepared, key=b"benchmark") as evaluator:
+            done = list(evaluator.evaluate(submissions))
+            seconds = time.monotonic() - began
+        completed[:] = [store.get(one.candidate.program.runs) for one in done if one.candidate.program is not None]
+    failed = [one.verdict for one in done if one.verdict.state != "passed"]
+    if failed:
+        raise click.ClickException(f"an honest program ended as {failed[0].state}: {failed[0].cause}")
+    measured = [one.verdict.measured for one in done]
+    stages = {name: sum(one.seconds.get(name, 0.0) for one in measured) for name in (*STAGES, "claim")}
+    cpu = sum(one.cpu_seconds or 0.0 for one in measured)
+    in_stages = sum(sum(one.stage_cpu_seconds.values()) for one in measured)
+    return Sample(seconds, {"stages": stages, "slots": config.sandbox.slots, "cpu": cpu, "cpu_in_stages": in_stages})
+
+
+def remarks(samples: Samples) -> list[str]:
+    """Break down what the sandbox adds: slots' time outside of stages, and CPU time before the claims."""
+    found = [f"the {COUNT} with the fewest parameters of those that passed"]
+    for name in SLOTS:
+        first = samples[name][0]
+        slots, stages = first.details["slots"], first.details["stages"]
+        busy = sum(stages[stage] for stage in STAGES)
+        idle = slots * first.value - busy
+        before = first.details["cpu"] - first.details["cpu_in_stages"]
+        others = busy - stages["train"] - stages["predict"]
+        found.append(
+            f"{name}: of {slots * first.value:.0f} slot seconds {stages['train']:.0f} train,"
+            f" {stages['predict']:.0f} predict, {others:.0f} other stages, {idle:.0f} between candidates;"
+            f" {before:.0f} CPU s of the containers outside of stages"
+        )
+    bare = samples["bare"][0].details["stages"]
+    found.append(f"bare: {bare['train']:.0f} s train, {bare['predict']:.0f} s predict")
+    return found
+
+
+ROW = Row(
+    name="batch",
+    unit="s",
+    rounds=1,
+    code=("orchestrator", "sandbox_image", "tests/benchmarks/batch.py", "tests/benchmarks/bare.py"),
+    comparisons=tuple(Comparison(f"bare; {name}", name, ("bare",), Goal("at most", 1.25)) for name in SLOTS),
+    sides=sides,
+    remarks=remarks,
+)

@@ -1,0 +1,105 @@
+"""Sixty programs that fail before training: verdicts per minute, against one `docker run` each, two at a time.
+
+A third does not parse, a third fails when it is instantiated, a third in the first forward pass.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from orchestrator.config import load
+from orchestrator.datasets import prepare
+from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.seams import Submission
+from orchestrator.store import Store
+from tests.benchmarks import docker_run
+from tests.benchmarks.machine import settle
+from tests.benchmarks.result import Comparison, Goal, Sample
+from tests.benchmarks.row import CACHE, CONFIG, HONEST, Row, Sides
+
+COUNT = 60
+BROKEN = (
+    ("parse", b"        super().__init__()\n", b"        super().__init__(\n"),
+    (
+        "instantiate",
+        b"        super().__init__()\n",
+        b"        super().__init__()\n        raise ValueError(in_shape)\n",
+    ),
+    ("forward", b"        return self.head(self.features(x))\n", b"        return self.features(self.head(x))\n"),
+)
+
+
+def programs(count: int) -> list[bytes]:
+    """Return so many different programs, of which each kind fails at its stage."""
+    honest = HONEST.read_bytes()
+    texts = []
+    for number in range(count):
+        _, old, new = BROKEN[number % len(BROKEN)]
+        texts.append(honest.replace(old, new, 1) + f"\nNUMBER = {number}\n".encode())
+    return texts
+
+
+@contextmanager
+def sides(*, quick: bool) -> Iterator[Sides]:
+    """Lay out the images, and build the programs."""
+    config = load(CONFIG, ("sandbox.slots=2",))
+    prepared = prepare(config.protocol, CACHE)
+    texts = programs(6 if quick else COUNT)
+    line = docker_run.command(config, prepared)
+
+    def sandbox() -> Sample:
+        settle()
+        submissions = [Submission(candidate_id=f"f{number:02d}", source=text) for number, text in enumerate(texts)]
+        began = time.monotonic()
+        with (
+            TemporaryDirectory() as folder,
+            SandboxEvaluator(
+                config=config, store=Store(Path(folder)), prepared=prepared, key=b"benchmark"
+            ) as evaluator,
+        ):
+            verdicts = [evaluation.verdict for evaluation in evaluator.evaluate(submissions)]
+            seconds = time.monotonic() - began
+        check(Counter(verdict.stage for verdict in verdicts), texts)
+        cpu = sum(verdict.measured.cpu_seconds or 0.0 for verdict in verdicts)
+        return Sample(60 * len(texts) / seconds, {"seconds": seconds, "cpu_seconds_of_candidates": cpu})
+
+    def one_each() -> Sample:
+        settle()
+        began = time.monotonic()
+        with ThreadPoolExecutor(max_workers=config.sandbox.slots) as workers:
+            ran = list(
+                workers.map(lambda text: docker_run.run(line, docker_run.job(config, prepared, text), text), texts)
+            )
+        seconds = time.monotonic() - began
+        check(Counter(one.said["stage"] for one in ran), texts)
+        return Sample(60 * len(texts) / seconds, {"seconds": seconds})
+
+    yield {"sandbox": sandbox, "docker run": one_each}
+
+
+def check(stages: Counter[str], texts: list[bytes]) -> None:
+    """Raise ClickException unless a third of the programs failed at each stage."""
+    if stages != Counter({stage: len(texts) // len(BROKEN) for stage, _, _ in BROKEN}):
+        raise click.ClickException(f"the programs failed elsewhere: {dict(stages)}")
+
+
+ROW = Row(
+    name="failing",
+    unit="verdicts/min",
+    rounds=2,
+    code=("orchestrator", "sandbox_image", "tests/benchmarks/failing.py", "tests/benchmarks/piped.py"),
+    comparisons=(Comparison("docker run, two at a time", "sandbox", ("docker run",), Goal("at least", 1.4)),),
+    sides=sides,
+    notes=(
+        "from nothing started to the last verdict",
+        "limit: the CPU time of one import of torch for each program that runs",
+    ),
+)

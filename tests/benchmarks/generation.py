@@ -1,0 +1,88 @@
+"""Tokens per second over 32 completions of up to 512 tokens: the project's worker against transformers' `generate`.
+
+All sides load the same model with the same prompt, decoding and threads, and are timed from the prompt to the last
+token. A token counts until its row ends: at end of turn, and for the project at the closing fence.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from orchestrator import assets, prompts
+from orchestrator.config import load
+from orchestrator.records import GenerationChunk, GenerationJob
+from orchestrator.worker import environment
+from tests.benchmarks.machine import settle
+from tests.benchmarks.result import Comparison, Goal, Sample
+from tests.benchmarks.row import CACHE, CONFIG, PROJECT, Row, Samples, Sides
+
+COMPLETIONS = 32
+ALONE = 4  # completions that stand for 32 where each is generated alone: the rate does not depend on their number
+TOKENS = 512
+SIDE = "tests.benchmarks.generation_side"
+
+
+def side(name: str, job: GenerationJob, count: int) -> Sample:
+    """Generate in a fresh process; tokens per second."""
+    settle()
+    chunk = GenerationChunk(index=0, size=count, seed=1)
+    text = job.model_copy(update={"chunks": (chunk,)}).model_dump_json()
+    done = subprocess.run(
+        [sys.executable, "-m", SIDE, name],
+        input=text,
+        cwd=PROJECT,
+        env=environment(job.model.threads),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = json.loads(done.stdout.splitlines()[-1])
+    return Sample(said["tokens"] / said["seconds"], said)
+
+
+@contextmanager
+def sides(*, quick: bool) -> Iterator[Sides]:
+    """Fetch the model."""
+    config = load(CONFIG)
+    job = GenerationJob(
+        model=assets.model(config.llm.model, CACHE).spec,
+        adapter=None,
+        messages=prompts.messages(config.prompt, config.admission),
+        decoding=config.llm.decoding.model_copy(update={"max_new_tokens": 32 if quick else TOKENS}),
+        chunks=(),
+        cache=str(CACHE),
+    )
+    count, alone = (4, 2) if quick else (COMPLETIONS, ALONE)
+    yield {
+        "worker": partial(side, "worker", job, count),
+        "one by one": partial(side, "one_by_one", job, alone),
+        "naive batch": partial(side, "batch", job, count),
+    }
+
+
+def remarks(samples: Samples) -> list[str]:
+    """Say how long completions were."""
+    return [
+        f"{name}: {details['tokens']} tokens in {details['rows']} rows, {details['seconds']:.0f} s"
+        for name, details in ((name, taken[0].details) for name, taken in samples.items())
+    ]
+
+
+ROW = Row(
+    name="generation",
+    unit="tokens/s",
+    rounds=2,
+    code=("llm", "tests/benchmarks/generation.py", "tests/benchmarks/generation_side.py"),
+    comparisons=(
+        Comparison("transformers, one by one", "worker", ("one by one",), Goal("at least", 6.0)),
+        Comparison("transformers, naive batch", "worker", ("naive batch",), Goal("at least", 1.3)),
+    ),
+    sides=sides,
+    notes=(f"{ALONE} completions stand for {COMPLETIONS} where each is generated alone",),
+    remarks=remarks,
+)

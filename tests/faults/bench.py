@@ -64,7 +64,7 @@ class Bench:
         if last.status:
             nothing = Difference(lost=-1, repeated=-1, other="never done")
             return Result(kind, resumes, nothing, len(left), 0, note=last.said[-400:])
-        found = Result(kind, resumes, difference(run, self.undisturbed), len(left), len(left(before)))
+        found = Result(kind, resumes, difference(run, self.undisturbed), len(left), len(lasting(before)))
         if found.survived:
             shutil.rmtree(run, ignore_errors=True)  # where it is mounted, its place stays
         return found
@@ -76,7 +76,7 @@ def groups() -> set[str]:
     return {folder.name for folder in found if not any(child.is_dir() for child in folder.iterdir())}
 
 
-def left(before: set[str]) -> set[str]:
+def lasting(before: set[str]) -> set[str]:
     """Return the groups that are there and were not `before`, but for those of neighbours, which pass."""
     found = groups() - before
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import fcntl
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 LOAD_SECONDS = 600
+MORTAL = ("setpriv", "--pdeathsig", "TERM")  # it ends with the suite, whatever ends that
 OPTIONS = (
     "--bridge=none",
     "--iptables=false",
@@ -49,7 +49,7 @@ class Engine:
         settings = self._folder / "dockerd.json"  # not the machine's own
         settings.write_text("{}\n")
         places = {"data-root": "data", "exec-root": "exec", "pidfile": "dockerd.pid"}
-        command = ["dockerd", f"--host={self.address}", f"--config-file={settings}", *OPTIONS]
+        command = [*MORTAL, "dockerd", f"--host={self.address}", f"--config-file={settings}", *OPTIONS]
         command += [f"--{option}={self._folder / name}" for option, name in places.items()]
         with (self._folder / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -93,7 +93,7 @@ class Engine:
                 with contextlib.suppress(ImageNotFound):
                     if mine.images.get(tag).id == image.id:
                         return
-                mine.images.load(image.save(chunk_size=1 << 22, named=tag))
+                mine.images.load(image.save(chunk_size=1 << 22, named=tag))  # type: ignore[arg-type] # it streams
 
     def containers(self) -> list[dict[str, Any]]:
         """Return everything that the engine knows of its containers, running or not."""
@@ -122,21 +122,19 @@ class Engine:
 
 @contextlib.contextmanager
 def own_engine(folder: Path, *, image: str) -> Iterator[Engine]:
-    """Lend a running engine that holds `image` and no container; nothing of it runs on afterwards."""
+    """Lend a running engine that holds `image` and no container; nothing of it runs on afterwards.
+
+    Two suites of one checkout wait for each other.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     engine = Engine(folder)
-    engine.start()
-    try:
-        engine.load(image)
-        engine.clear()
-        yield engine
-        engine.clear()
-    finally:
-        engine.stop()
-
-
-def wait_until_gone(pid: int, *, seconds: float) -> None:
-    """Return once no process `pid` is left."""
-    until = time.monotonic() + seconds
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < until, f"process {pid} lives on"
-        os.sched_yield()
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        engine.start()
+        try:
+            engine.load(image)
+            engine.clear()
+            yield engine
+            engine.clear()
+        finally:
+            engine.stop()

@@ -102,6 +102,7 @@ def test_a_candidate_is_shown_with_claims_beside_measurements_and_its_neighbours
         "47.50",
     ):
         assert part in shown
+    assert "77.00% (chance 10.0%, majority class 10.0%)" in shown
     assert "seed-0000 │ 0.2500" in shown
     assert "--- seed-0000\n+++ c001-0011\n" in shown
     assert "--- c001-0003\n+++ c001-0011\n" in shown

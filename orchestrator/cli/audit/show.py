@@ -42,7 +42,7 @@ def audit_show(*, run: str, candidate_id: str, runs: Path, as_run: bool, complet
     folder = opened(run, runs)
     found = history(folder, candidate_id)
     console = data()
-    console.print(_facts(found))
+    console.print(_facts(found, guessing=_guessing(folder, found.cycle)))
     if found.verdict is not None and found.verdict.measured.container_id is not None:
         console.print(_claims(found.verdict))
         console.print(_stages(found.verdict))
@@ -60,7 +60,13 @@ def audit_show(*, run: str, candidate_id: str, runs: Path, as_run: bool, complet
     _program(console, "program as it ran" if as_run else "program", folder.store.get(source), lexer="python")
 
 
-def _facts(history: History) -> Table:
+def _guessing(folder: RunFolder, cycle: int) -> str:
+    """Return what an accuracy of a whole cycle is to be compared with."""
+    summaries = folder.cycle(cycle).summary.read()
+    return "".join(f" (chance {one.chance:.1%}, majority class {one.majority:.1%})" for one in summaries)
+
+
+def _facts(history: History, *, guessing: str) -> Table:
     verdict, completion = history.verdict, history.completion
     facts = {
         "candidate": f"{history.candidate_id} of cycle {history.cycle}",
@@ -74,7 +80,7 @@ def _facts(history: History) -> Table:
         facts |= {
             "stage": verdict.stage,
             "cause": verdict.cause or "-",
-            "accuracy": "-" if verdict.accuracy is None else f"{verdict.accuracy:.2%}",
+            "accuracy": "-" if verdict.accuracy is None else f"{verdict.accuracy:.2%}{guessing}",
             "evaluated": "no time on record" if history.at is None else f"{history.at:%Y-%m-%d %H:%M:%S} UTC",
             "flags": "; ".join(verdict.measured.flags) or "none",
             "limits": ", ".join(f"{name} {_limit(name, one)}" for name, one in verdict.measured.limits.items()) or "-",

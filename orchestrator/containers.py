@@ -10,7 +10,7 @@ from typing import Any, Self
 from orchestrator.config import SandboxConfig
 from orchestrator.engine import connect, engine_errors
 from orchestrator.errors import InfrastructureError
-from orchestrator.image import image_id
+from orchestrator.image import local_image
 from orchestrator.journal import Recorder, unrecorded
 from orchestrator.lease import reap
 from orchestrator.lockdown import Spec
@@ -37,7 +37,8 @@ class Containers:
     def __enter__(self) -> Self:
         self._client = connect()
         try:
-            self._image = image_id(self._sandbox.image)
+            image = local_image(self._sandbox.image)
+            self._image, self._packages = image.id, image.packages
             self._seccomp = SECCOMP.read_text(encoding="utf-8")
             with engine_errors("reading the engine's settings"):
                 self._info: dict[str, Any] = self._client.info()
@@ -78,6 +79,7 @@ class Containers:
         """Return where candidates run: whatever could change an accuracy or the strength of the lockdown."""
         return {
             "image": self._image,
+            "packages": self._packages,
             "engine": self._info.get("ServerVersion"),
             "kernel": self._info.get("KernelVersion"),
             "runtime": self._sandbox.runtime,

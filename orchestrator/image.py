@@ -62,8 +62,16 @@ def read_recipe(variant: Variant, *, project: Path = PROJECT) -> Recipe:
         raise InfrastructureError(f"the image is built from a checkout of this project: {error}") from error
 
 
-def image_id(tag: str) -> str:
-    """Return the id of the local image `tag`.
+@dataclass(frozen=True)
+class LocalImage:
+    """An image that the engine has: its id, and the versions of the packages that it was built from."""
+
+    id: str
+    packages: dict[str, str]
+
+
+def local_image(tag: str) -> LocalImage:
+    """Return the local image `tag`; one that was not built here may name no packages.
 
     Raises:
         InfrastructureError: there is no such image, or no engine answers.
@@ -72,7 +80,8 @@ def image_id(tag: str) -> str:
         image = _local(client, tag)
         if image is None:
             raise InfrastructureError(f"there is no image {tag} at {endpoint(client)}: run `orchestrate image build`")
-        return str(image.id)
+        wheels = (name.split("-") for name in image.labels.get(LABEL_WHEELS, "").split())
+        return LocalImage(id=str(image.id), packages={name: version for name, version, *_ in wheels})
 
 
 def ensure(variant: Variant, tag: str, *, cache: Path, base: str | None = None, log: Log) -> str:

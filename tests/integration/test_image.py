@@ -11,7 +11,7 @@ import docker
 import pytest
 
 from orchestrator.engine import connect
-from orchestrator.image import LABEL_RECIPE, ensure, image_id
+from orchestrator.image import LABEL_RECIPE, ensure, local_image
 
 pytestmark = pytest.mark.docker
 
@@ -38,6 +38,8 @@ thread.start()
 thread.join()
 print(json.dumps({"first": losses[-1], "last": losses[0], "numpy": numpy.__version__}))
 """
+
+VERSIONS = "import json, numpy, torch; print(json.dumps({'torch': torch.__version__, 'numpy': numpy.__version__}))"
 
 PROBES = """
 import ctypes, errno, json
@@ -90,7 +92,7 @@ def run(client: docker.DockerClient, *command: str, runtime: str = "runc", user:
     """Run a command in a locked-down container of the image and return what it prints."""
     profile = (CHECKOUT / "docker" / "seccomp.json").read_text(encoding="utf-8")
     output: bytes = client.containers.run(
-        image_id(TAG),
+        local_image(TAG).id,
         list(command),
         runtime=runtime,
         user=user,
@@ -165,9 +167,15 @@ print(json.dumps({{str(path.relative_to(root)): path.read_text() for path in roo
     assert python(client, program) == here
 
 
+def test_an_image_says_which_versions_it_holds(client: docker.DockerClient) -> None:
+    held = python(client, VERSIONS)
+    stated = local_image(TAG).packages
+    assert {name: stated[name] for name in held} == held
+
+
 def test_an_unchanged_image_is_not_built_again(client: docker.DockerClient, tmp_path: Path) -> None:
     said: list[str] = []
-    before = image_id(TAG)
+    before = local_image(TAG).id
     assert client.images.get(before).labels[LABEL_RECIPE]
     assert ensure("cpu", TAG, cache=tmp_path, log=said.append) == before
     assert said == [f"{TAG} is up to date"]

@@ -1,4 +1,5 @@
 # expect: failed instantiate not permitted
+# expect[runsc]: failed instantiate Invalid argument
 import os
 
 import torch

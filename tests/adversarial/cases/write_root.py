@@ -1,4 +1,5 @@
 # expect: failed instantiate Read-only file system
+# expect[runsc]: failed instantiate Permission denied
 import torch
 import torch.nn as nn
 

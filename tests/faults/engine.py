@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import docker
 from docker.errors import DockerException, ImageNotFound, NotFound
 from requests.exceptions import RequestException
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -66,8 +67,14 @@ class Engine:
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it without a chance to do anything."""
+        """End it and its containerd without a chance to do anything; the containers' own processes live on."""
+        containerd = int((self._folder / "exec" / "containerd" / "containerd.pid").read_text())
         self._end(signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(containerd, signal.SIGKILL)
+        # a dockerd that finds the old one dying would wait for it in vain
+        gone = Retrying(retry=retry_if_result(bool), stop=stop_after_delay(STOP_SECONDS), wait=wait_fixed(0.05))
+        gone(_runs, containerd)
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
@@ -118,6 +125,13 @@ class Engine:
             self._process.send_signal(number)
             self._process.wait(timeout=STOP_SECONDS)
             self._process = None
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from orchestrator.cli.options import cache_option, data, json_option, opened, pr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from orchestrator.config import Config
     from orchestrator.replay import Fact, Replay
 
 DIFFERENT = 3
@@ -35,13 +37,12 @@ def audit_replay(
     Exit status: 0 where the result is the same, 3 where it differs, 1 where infrastructure failed, 2 for bad usage.
     """
     from orchestrator.audit import history
-    from orchestrator.config import load
     from orchestrator.datasets import prepare
     from orchestrator.replay import replay, sandboxed
 
     folder = opened(run, runs)
     found = history(folder, candidate_id)
-    config = load(folder.path / "config.json", overrides) if overrides else folder.config
+    config = _varied(folder.config, overrides) if overrides else folder.config
     prepared = prepare(config.protocol, cache)
     evaluator = sandboxed(folder, config=config, prepared=prepared, cache=cache)
     with prose().status(f"evaluating {candidate_id} again"):
@@ -52,6 +53,19 @@ def audit_replay(
         _show(done)
     if not done.same:
         click.get_current_context().exit(DIFFERENT)
+
+
+def _varied(config: Config, overrides: tuple[str, ...]) -> Config:
+    """Return `config` with some keys changed; YAML reads JSON's 1e-05 as text, so it is written as YAML first."""
+    import yaml
+
+    from orchestrator.config import load
+    from orchestrator.run import dump
+
+    with tempfile.TemporaryDirectory(prefix="replay-") as scratch:
+        path = Path(scratch) / "config.yaml"
+        path.write_text(yaml.safe_dump(dump(config)), encoding="utf-8")
+        return load(path, overrides)
 
 
 def _show(done: Replay) -> None:

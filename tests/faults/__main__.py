@@ -63,7 +63,16 @@ def results_table(results: Iterable[Result]) -> Table:
     """Return one line for each kind of fault."""
     table = Table(title="faults, each followed by resumes until the run is done")
     table.add_column("fault")
-    for name in ("tries", "results lost", "repeated", "other ledgers", "containers left", "groups left", "resumes"):
+    for name in (
+        "tries",
+        "results lost",
+        "repeated",
+        "other ledgers",
+        "containers left",
+        "groups left",
+        "strays",
+        "resumes",
+    ):
         table.add_column(name, justify="right")
     table.add_column("audit verify", justify="right")
     kinds: dict[str, list[Result]] = {}
@@ -76,6 +85,7 @@ def results_table(results: Iterable[Result]) -> Table:
             sum(bool(one.difference.other or one.note) for one in those),
             sum(one.containers for one in those),
             sum(one.groups for one in those),
+            sum(one.strays for one in those),
             sum(one.resumes for one in those),
         )
         passed = sum(not one.difference.verified for one in those)

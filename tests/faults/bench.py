@@ -22,13 +22,17 @@ PASSING = 5.0  # seconds in which an empty group of another orchestrator goes or
 
 @dataclass(frozen=True)
 class Result:
-    """What one fault came to: how often the run was resumed, what its ledgers lack, and what it left running."""
+    """What one fault came to: how often the run was resumed, what its ledgers lack, and what it left running.
+
+    `strays` are containers that the engine itself lost: nothing but their own life ends them.
+    """
 
     kind: str
     resumes: int
     difference: Difference
     containers: int
     groups: int
+    strays: int = 0
     note: str = ""
 
     @property
@@ -64,7 +68,9 @@ class Bench:
         if last.status:
             nothing = Difference(lost=-1, repeated=-1, other="never done")
             return Result(kind, resumes, nothing, len(left), 0, note=last.said[-400:])
-        found = Result(kind, resumes, difference(run, self.undisturbed), len(left), len(lasting(before)))
+        strays = self.engine.end_strays()
+        lost = difference(run, self.undisturbed)
+        found = Result(kind, resumes, lost, len(left), len(lasting(before)), strays)
         if found.survived:
             shutil.rmtree(run, ignore_errors=True)  # where it is mounted, its place stays
         return found

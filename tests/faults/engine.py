@@ -114,6 +114,30 @@ class Engine:
                 with contextlib.suppress(NotFound):
                     client.api.remove_container(one["Id"], force=True, v=True)
 
+    def end_strays(self) -> int:
+        """Kill what runs of containers that the engine no longer knows, and return how many these were.
+
+        An engine that is killed while it starts a container loses it: its process runs on until its life ends.
+        """
+        known = {one["Id"] for one in self.containers()}
+        strays = {identity: pid for identity, pid in self._shims().items() if identity not in known}
+        for pid in strays.values():
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            for process in (*map(int, children), pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+        return len(strays)
+
+    def _shims(self) -> dict[str, int]:
+        """Return the pids of the processes that hold this engine's containers, by container id."""
+        address, found = str(self._folder / "exec" / "containerd" / "containerd.sock").encode(), {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                if address in words and b"-id" in words:
+                    found[words[words.index(b"-id") + 1].decode()] = int(folder.name)
+        return found
+
     def _ping(self) -> None:
         assert self._process is not None
         assert self._process.poll() is None, f"dockerd ended; see {self._folder / 'dockerd.log'}"
@@ -148,7 +172,9 @@ def own_engine(folder: Path, *, image: str) -> Iterator[Engine]:
         try:
             engine.load(image)
             engine.clear()
+            engine.end_strays()
             yield engine
             engine.clear()
+            engine.end_strays()
         finally:
             engine.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import random
 import shutil
@@ -198,4 +199,4 @@ def _freeze(bench: Bench, draw: Draw) -> tuple[str, str, str]:
 
 
 def _noted(found: Result, note: str) -> Result:
-    return Result(found.kind, found.resumes, found.difference, found.containers, found.groups, note)
+    return dataclasses.replace(found, note=note)

@@ -68,13 +68,14 @@ class Engine:
 
     def kill(self) -> None:
         """End it and its containerd without a chance to do anything; the containers' own processes live on."""
-        containerd = int((self._folder / "exec" / "containerd" / "containerd.pid").read_text())
+        noted = self._folder / "exec" / "containerd" / "containerd.pid"
+        containerd = int(noted.read_text())
         self._end(signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.kill(containerd, signal.SIGKILL)
-        # a dockerd that finds the old one dying would wait for it in vain
         gone = Retrying(retry=retry_if_result(bool), stop=stop_after_delay(STOP_SECONDS), wait=wait_fixed(0.05))
         gone(_runs, containerd)
+        noted.unlink()  # a dockerd that finds the old one not yet reaped would wait for it in vain
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:

@@ -66,6 +66,7 @@ def _write(run: RunFolder, folder: CycleFolder, count: int, log: bytes) -> None:
     folder.novelty.extend(novelty)
     admitted = [part for part in parts if part[3] is not None and part[3].decision == "admitted"]
     folder.entries.extend([_entry(run, *part) for part in admitted])
+    before = len(run.corpus_before(folder.number))
     summary = stats.summarise(
         cycle=folder.number,
         completions=folder.completions.read(),
@@ -73,7 +74,7 @@ def _write(run: RunFolder, folder: CycleFolder, count: int, log: bytes) -> None:
         novelty=novelty,
         adapter=None,
         threshold=0.5,
-        corpus=(3, 3 + len(admitted)),
+        corpus=(before, before + len(admitted)),
         guessing=(0.1, 0.1),
         protocol=run.config.protocol.hash(),
     )

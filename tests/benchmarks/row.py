@@ -80,7 +80,9 @@ class Row:
             "unit": self.unit,
             "quick": quick,
             "revision": revision,
-            "comparisons": [compare(one, spreads, unit=self.unit) for one in self.comparisons],
+            "comparisons": [
+                compare(one, spreads, unit=self.unit) for one in self.comparisons if {*one.peers} <= spreads.keys()
+            ],
             "sides": spreads,
             "notes": [*self.notes, *self.remarks(samples)],
             "details": {name: [dict(sample.details) for sample in taken] for name, taken in samples.items()},

@@ -38,7 +38,6 @@ def test_a_killed_orchestrator_goes_on_as_if_nothing_had_been(here: Bench, numbe
 @pytest.mark.parametrize(
     "fault",
     [
-        faults.kill_generation,
         faults.kill_every_worker,
         faults.kill_engine,
         faults.remove_container,

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     import docker
 
 OOM_SCORE = 900  # where the whole machine runs out of memory, candidates go first
+VARIABLES = frozenset(  # of the environment, set by the image or below; no other may reach a container
+    {
+        *("HOME", "LANG", "PATH", "USER"),
+        *("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "OMP_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> di
         "command": ["python3", "-P", "-s", "-B", "-m", "sandbox_image", spec.mode, "--life", str(spec.life)],
         "user": "0:0" if spec.supervised else "65532:65532",
         "environment": environment,
+        "use_config_proxy": False,  # a proxy in the user's Docker settings may hold a password
         "hostname": "sandbox",
         "working_dir": "/",
         "stdin_open": True,

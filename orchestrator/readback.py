@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.lockdown import OOM_SCORE, Spec, tmp_options
+from orchestrator.lockdown import OOM_SCORE, VARIABLES, Spec, tmp_options
 from orchestrator.records import Limits
 
 
@@ -29,6 +30,16 @@ def effective_limits(spec: Spec, host: dict[str, Any], kernel: dict[str, int]) -
     holds: dict[str, int | float | str] = {name: found for name, (found, _) in engine.items()}
     holds |= {f"kernel_{name}": value for name, value in kernel.items()}
     return holds | {"runtime": spec.runtime}
+
+
+def check_environment(variables: Iterable[str]) -> None:
+    """Raise InfrastructureError where a container was given a variable (`NAME=value`) beyond the few that are allowed.
+
+    The message names the variables and not their values: they may be secrets.
+    """
+    names = {variable.partition("=")[0] for variable in variables}
+    if stray := sorted(names - VARIABLES):
+        raise InfrastructureError(f"the container was given variables that nobody asked for: {', '.join(stray)}")
 
 
 def _engine(spec: Spec, host: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -16,7 +16,7 @@ from orchestrator.cgroup import ControlGroup, Usage
 from orchestrator.engine import engine_errors
 from orchestrator.errors import InfrastructureError
 from orchestrator.lockdown import Spec, creation
-from orchestrator.readback import effective_limits
+from orchestrator.readback import check_environment, effective_limits
 from sandbox_image import wire
 
 if TYPE_CHECKING:
@@ -262,8 +262,9 @@ class Container:
 
     def _read_back(self) -> None:
         with engine_errors("inspecting a container"):
-            host = self.client.api.inspect_container(self.id)["HostConfig"]
-        self.limits = effective_limits(self.spec, host, self.group.limits(self.id))
+            shown = self.client.api.inspect_container(self.id)
+        check_environment(shown["Config"]["Env"] or ())
+        self.limits = effective_limits(self.spec, shown["HostConfig"], self.group.limits(self.id))
 
 
 def _demultiplex(raw: bytearray) -> list[tuple[int, bytes]]:

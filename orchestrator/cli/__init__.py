@@ -18,6 +18,7 @@ from orchestrator.cli.llm import finetune, generate
 from orchestrator.cli.prepare import data, fetch, image
 from orchestrator.cli.report import report
 from orchestrator.errors import ConfigError, OrchestratorError
+from orchestrator.escape import escaped
 
 INFRASTRUCTURE = 1
 USAGE = 2
@@ -45,9 +46,9 @@ class Orchestrate(click.Group):
         try:
             return super().invoke(ctx)
         except ConfigError as error:
-            raise Misuse(str(error)) from error
+            raise Misuse(escaped(str(error))) from error
         except (OrchestratorError, OSError) as error:
-            raise Failure(str(error)) from error
+            raise Failure(escaped(str(error))) from error
         except KeyboardInterrupt:
             click.echo("interrupted; run the same command again to go on from here", err=True)
             ctx.exit(INTERRUPTED)

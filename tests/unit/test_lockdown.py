@@ -74,3 +74,7 @@ def test_the_network_is_none_and_the_root_read_only() -> None:
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"]
     assert "no-new-privileges" in host["SecurityOpt"]
+
+
+def test_a_proxy_of_the_users_docker_settings_reaches_no_container() -> None:
+    assert created()["use_config_proxy"] is False

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.cgroup import ControlGroup
 from orchestrator.errors import InfrastructureError
 from orchestrator.lockdown import Spec, creation
-from orchestrator.readback import effective_limits
+from orchestrator.readback import check_environment, effective_limits
 from orchestrator.records import Limits
 
 SPEC = Spec(
@@ -56,3 +56,10 @@ def test_a_flag_that_the_engine_did_not_take_is_named(name: str, value: Any, sai
 def test_a_limit_that_the_kernel_does_not_show_as_asked_is_named(name: str) -> None:
     with pytest.raises(InfrastructureError, match=f"the kernel's {name} is 1,"):
         effective_limits(SPEC, as_asked(), KERNEL | {name: 1})
+
+
+def test_a_variable_that_nobody_asked_for_is_named_without_its_value() -> None:
+    check_environment(["PATH=/usr/bin", "OMP_NUM_THREADS=1"])
+    with pytest.raises(InfrastructureError, match="HTTP_PROXY") as raised:
+        check_environment(["PATH=/usr/bin", "HTTP_PROXY=http://user:s3cret@proxy:3128"])
+    assert "s3cret" not in str(raised.value)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import docker
 
 OOM_SCORE = 900  # where the whole machine runs out of memory, candidates go first
+SEALED = "ro,size=4k,mode=0"  # over what nobody needs, and whose work the kernel does outside any quota
 VARIABLES = frozenset(  # of the environment, set by the image or below; no other may reach a container
     {
         *("HOME", "LANG", "PATH", "USER"),
@@ -46,6 +47,11 @@ class Spec:
 def tmp_options(limits: Limits) -> str:
     """Return the mount options of the only place where a candidate may write."""
     return f"rw,nosuid,nodev,noexec,mode=1777,size={limits.tmp},nr_inodes={limits.tmp_inodes}"
+
+
+def shm_options(limits: Limits) -> str:
+    """Return the mount options of shared memory: without a bound on inodes, the kernel takes too long to clear it."""
+    return f"rw,nosuid,nodev,noexec,mode=1777,size={limits.shm},nr_inodes={limits.tmp_inodes}"
 
 
 def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> dict[str, Any]:
@@ -91,7 +97,12 @@ def _resources(spec: Spec, group: ControlGroup) -> dict[str, Any]:
     limits = spec.limits
     nofile = Ulimit(name="nofile", soft=limits.nofile, hard=limits.nofile)
     return {
-        "tmpfs": {"/tmp": tmp_options(limits)},  # noqa: S108 - inside the container
+        "tmpfs": {
+            "/tmp": tmp_options(limits),  # noqa: S108 - inside the container
+            "/dev/shm": shm_options(limits),  # noqa: S108 - the same
+            "/dev/pts": SEALED,
+            "/dev/mqueue": SEALED,
+        },
         "shm_size": limits.shm,
         "pids_limit": limits.pids,
         "mem_limit": limits.memory,

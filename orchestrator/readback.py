@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.lockdown import OOM_SCORE, VARIABLES, Spec, tmp_options
+from orchestrator.lockdown import OOM_SCORE, SEALED, VARIABLES, Spec, shm_options, tmp_options
 from orchestrator.records import Limits
 
 
@@ -46,6 +46,7 @@ def _engine(spec: Spec, host: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return what the engine shows and what was asked for, side by side."""
     limits = spec.limits
     options = host["SecurityOpt"] or []
+    mounts = host["Tmpfs"] or {}
     return {
         "memory": (host["Memory"], limits.memory),
         "memory_swap": (host["MemorySwap"], limits.memory),
@@ -53,8 +54,11 @@ def _engine(spec: Spec, host: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         "nano_cpus": (host["NanoCpus"], int(limits.cpus * 1e9)),
         "nofile": (_hard_limit(host, "nofile"), limits.nofile),
         "core": (_hard_limit(host, "core"), 0),
-        "shm": (host["ShmSize"], limits.shm),
-        "tmp": (host["Tmpfs"]["/tmp"], tmp_options(limits)),  # noqa: S108 - inside the container
+        "shm_size": (host["ShmSize"], limits.shm),
+        "shm": (mounts.get("/dev/shm"), shm_options(limits)),  # noqa: S108 - inside the container
+        "tmp": (mounts.get("/tmp"), tmp_options(limits)),  # noqa: S108 - the same
+        "terminals": (mounts.get("/dev/pts"), SEALED),
+        "queues": (mounts.get("/dev/mqueue"), SEALED),
         "read_only": (int(host["ReadonlyRootfs"]), 1),
         "network": (host["NetworkMode"], "none"),
         "ipc": (host["IpcMode"], "private"),

@@ -28,12 +28,13 @@ class Answers:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a verdict is stored under, the parameter budget where one is enforced, and the size of one epoch."""
+    """What a verdict is stored under, the enforced parameter budget, the size of an epoch, and whether there is a GPU."""
 
     protocol: Digest
     environment: Digest
     parameter_budget: int | None = None
     epoch: Epoch | None = None
+    gpu: bool = False
 
 
 def judge(
@@ -86,7 +87,7 @@ def score(
         return Failed(state=refusal.state, stage=refusal.stage, cause=plain(refusal.cause))
     if execution is None:
         raise ValueError(f"{candidate.candidate_id}: a candidate that was not refused needs an execution to be judged")
-    failure = _ended_badly(execution, reply) or _failed_by_itself(execution, reply)
+    failure = _ended_badly(execution, reply) or _failed_by_itself(execution, reply, gpu=terms.gpu)
     if failure is not None:
         return failure
     if terms.parameter_budget is not None and (reply.parameters is None or reply.parameters > terms.parameter_budget):
@@ -123,12 +124,12 @@ def _died(execution: Execution, reply: Reply) -> Failed:
     return Failed(state="failed", stage=stage, cause=f"the process ended with exit code {death.exit_code}")
 
 
-def _failed_by_itself(execution: Execution, reply: Reply) -> Failed | None:
+def _failed_by_itself(execution: Execution, reply: Reply, *, gpu: bool) -> Failed | None:
     failure = reply.failure
     if failure is None:
         return None
     cause = plain(f"{failure.kind}: {failure.text}")
-    if failure.gpu_memory:
+    if failure.gpu_memory and gpu:
         return Failed(state="gpu_out_of_memory", stage=execution.stage, cause=cause)
     if failure.memory:
         return Failed(state="out_of_memory", stage=execution.stage, cause=cause)

@@ -18,6 +18,8 @@ HOST_IN = 0
 HOST_OUT = 1
 CHUNK = 64 * 1024
 DRAIN_LIMIT = 1 << 20
+PIECE = 16 * 1024  # bytes of output that are handed over at once
+PATIENCE = 0.05  # seconds that less than that may wait: a frame costs the host more than a byte costs the candidate
 
 
 def send(data: bytes) -> None:
@@ -51,6 +53,8 @@ class Relay:
     _outgoing: bytearray = field(default_factory=bytearray)
     _sent: int = 0
     _written: dict[int, int] = field(default_factory=dict)
+    _gathered: dict[int, bytearray] = field(default_factory=dict)
+    _handed_over: float = 0.0
     _final: bytes | None = None
     _broken: str | None = None
     _ended: bool = False
@@ -67,8 +71,10 @@ class Relay:
         self._to_child(self.pending)
         status = self._reap()
         while status is None and not self._ended:
-            for key, _ in self._selector.select():
+            for key, _ in self._selector.select(PATIENCE if any(self._gathered.values()) else None):
                 self._serve(key.fd)
+            if time.monotonic() - self._handed_over >= PATIENCE:
+                self._hand_over()
             status = self._reap()
         os.set_blocking(HOST_IN, True)
         self._finish(status)
@@ -133,12 +139,21 @@ class Relay:
             return False
         before = self._written.get(stream, 0)
         self._written[stream] = before + len(data)
-        kept = data[: max(0, self.limits["stored"] - before)]
-        if kept:
-            send(wire.encode(self.child.streams[stream], kept))
+        gathered = self._gathered.setdefault(stream, bytearray())
+        gathered += data[: max(0, self.limits["stored"] - before)]
+        if len(gathered) >= PIECE:
+            self._hand_over()
         if sum(self._written.values()) > self.limits["killed"]:
             self._ended = True
         return True
+
+    def _hand_over(self) -> None:
+        """Send the output that was gathered."""
+        self._handed_over = time.monotonic()
+        for stream, gathered in self._gathered.items():
+            if gathered:
+                send(wire.encode(self.child.streams[stream], bytes(gathered)))
+                gathered.clear()
 
     def _reap(self) -> int | None:
         found = None
@@ -158,6 +173,7 @@ class Relay:
             _, status = os.waitpid(self.child.pid, 0)
         flood = sum(self._written.values()) > self.limits["killed"]
         self._drain()
+        self._hand_over()
         if self._final:
             send(self._final)
         report: dict[str, Any] = {"ordered": ordered, "flood": flood, "broken": self._broken}

@@ -79,19 +79,16 @@ def test_an_exception_is_a_failure_even_beside_predictions() -> None:
     assert (outcome.state, outcome.stage, outcome.cause) == ("failed", "train", "ValueError: no")
 
 
-def test_exhausted_gpu_memory_is_told_from_exhausted_host_memory() -> None:
-    failure = {"stage": "train", "kind": "OutOfMemoryError", "text": "", "where": []}
-    states = [
-        judge(
-            CANDIDATE,
-            execution(),
-            reply(None, failure=StageFailure(**failure, memory=host, gpu_memory=not host)),
-            ANSWERS,
-            TERMS,
-        )[0].state
-        for host in (True, False)
-    ]
-    assert states == ["out_of_memory", "gpu_out_of_memory"]
+@pytest.mark.parametrize(
+    ("host", "gpu", "state"),
+    [(True, True, "out_of_memory"), (False, True, "gpu_out_of_memory"), (False, False, "failed")],
+)
+def test_exhausted_gpu_memory_is_told_from_the_hosts_and_believed_only_where_there_is_a_gpu(
+    *, host: bool, gpu: bool, state: str
+) -> None:
+    failure = StageFailure(stage="train", kind="OutOfMemoryError", text="", where=[], memory=host, gpu_memory=not host)
+    terms = Terms(protocol=HASH, environment=HASH, gpu=gpu)
+    assert judge(CANDIDATE, execution(), reply(None, failure=failure), ANSWERS, terms)[0].state == state
 
 
 def test_a_refused_candidate_needs_no_execution() -> None:

@@ -1,0 +1,46 @@
+# expect: passed predict
+import ctypes
+import os
+import time
+
+import torch
+import torch.nn as nn
+
+
+def attack():
+    import fcntl
+    fd = os.open("/data/images.npy", os.O_RDONLY)
+    end = time.monotonic() + 2
+    n = 0
+    top = 1 << 40
+    libc = ctypes.CDLL(None)
+    while time.monotonic() < end:
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_SH, 1, top - 2 * n, 0)
+        except OSError as error:
+            print(error); break
+        n += 1
+    print("locks", n)
+
+
+class Net(nn.Module):
+    def __init__(self, in_shape, out_shape, prm, device):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_shape[1] * in_shape[2] * in_shape[3], out_shape[0]))
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def train_setup(self, prm):
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+
+    def learn(self, train_data):
+        for inputs, labels in train_data:
+            self.optimizer.zero_grad()
+            nn.functional.cross_entropy(self(inputs), labels).backward()
+            self.optimizer.step()
+        attack()
+
+
+def supported_hyperparameters():
+    return {"lr", "momentum"}

@@ -1,0 +1,42 @@
+# expect: passed predict
+import ctypes
+import os
+import time
+
+import torch
+import torch.nn as nn
+
+
+def attack():
+    end = time.monotonic() + 1
+    count = 0
+    libc = ctypes.CDLL(None)
+    access = libc.access
+    while time.monotonic() < end:
+        for _ in range(1000):
+            access(b"/data/%d-%d-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" % (count, os.getpid()), 0)
+            count += 1
+    print("names", count)
+
+
+class Net(nn.Module):
+    def __init__(self, in_shape, out_shape, prm, device):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_shape[1] * in_shape[2] * in_shape[3], out_shape[0]))
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def train_setup(self, prm):
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+
+    def learn(self, train_data):
+        for inputs, labels in train_data:
+            self.optimizer.zero_grad()
+            nn.functional.cross_entropy(self(inputs), labels).backward()
+            self.optimizer.step()
+        attack()
+
+
+def supported_hyperparameters():
+    return {"lr", "momentum"}

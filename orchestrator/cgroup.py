@@ -77,6 +77,17 @@ class ControlGroup:
                 folder.rmdir()
 
 
+def empty_groups(driver: str) -> list[str]:
+    """Return the names of the groups in which no container is, running or stopped."""
+    top = ROOT if _unified() else ROOT / "memory"
+    folder = top / ("nnsandbox.slice" if driver == "systemd" else TOP)
+    if not folder.is_dir():
+        return []
+    groups = [path for path in folder.iterdir() if path.is_dir()]
+    empty = [path.name for path in groups if not any(child.is_dir() for child in path.iterdir())]
+    return [name.removeprefix("nnsandbox-").removesuffix(".slice") for name in empty]
+
+
 def _unified() -> bool:
     return (ROOT / "cgroup.controllers").exists()
 

@@ -14,7 +14,8 @@ from orchestrator.image import local_image
 from orchestrator.journal import Recorder, unrecorded
 from orchestrator.lease import reap
 from orchestrator.lockdown import Spec
-from orchestrator.parsing import Parser, await_ready
+from orchestrator.parsing import Parser
+from orchestrator.pool import Starting
 from orchestrator.records import digest
 from orchestrator.sandbox import Container
 
@@ -57,9 +58,12 @@ class Containers:
 
     def supervisor(self, *, train: Path, gpu: str | None, slot: int | None = None) -> Container:
         """Start a container for one candidate, with the folder `train` read-only inside, and wait until it is ready."""
+        return self.starting(train=train, gpu=gpu, slot=slot).ready()
+
+    def starting(self, *, train: Path, gpu: str | None, slot: int | None = None) -> Starting:
+        """Start a container for one candidate, and return it before it is ready."""
         container = self._start("supervise", train=train, gpu=gpu, slot=slot)
-        await_ready(container, seconds=self._sandbox.deadlines.ready)
-        return container
+        return Starting(container, seconds=self._sandbox.deadlines.ready)
 
     def parser(self, *, shingle: int) -> Parser:
         """Return a parser whose container starts with the first program; `shingle` is in tokens."""

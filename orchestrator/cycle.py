@@ -27,11 +27,13 @@ from orchestrator.verdict import plain
 class Parts:
     """What the loop works with: the real thing, or the fakes.
 
-    `evaluator` is entered only when there is something to evaluate. `seeds` builds the seed corpus, with
-    every source and shingle set in the store. `pair` makes the chat pair of an admitted program. `chance` and
-    `majority` are the accuracies of guessing and of always answering the most frequent class.
+    `reap` removes what a killed process left running; it is called before anything is computed. `evaluator` is entered
+    only when there is something to evaluate. `seeds` builds the seed corpus, with every source and shingle set in the
+    store. `pair` makes the chat pair of an admitted program. `chance` and `majority` are the accuracies of guessing and
+    of always answering the most frequent class.
     """
 
+    reap: Callable[[], None]
     generator: Generator
     evaluator: Callable[[], AbstractContextManager[Evaluator]]
     trainer: Trainer
@@ -67,12 +69,16 @@ class Loop:
         return summaries
 
     def _cycles(self) -> list[CycleSummary]:
+        folders = [self._run.cycle(number) for number in range(1, self._config.cycles + 1)]
+        if not all(folder.summary.whole for folder in folders):
+            self._parts.reap()
         self._seed()
         summaries: list[CycleSummary] = []
-        for number in range(1, self._config.cycles + 1):
-            summaries.append(self._cycle(self._run.cycle(number)))
+        for folder in folders:
+            summaries.append(self._cycle(folder))
             if should_stop(summaries, self._config.stop):
-                self._observe(Note(f"stopping after cycle {number}: accuracy and share above threshold are stable"))
+                told = f"stopping after cycle {folder.number}: accuracy and share above threshold are stable"
+                self._observe(Note(told))
                 break
         return summaries
 

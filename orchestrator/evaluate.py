@@ -33,7 +33,7 @@ from orchestrator.epoch import Epoch
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.intake import Intake
 from orchestrator.journal import Recorder, unrecorded
-from orchestrator.pool import Pool, Slot
+from orchestrator.pool import Pool, Slot, Starting
 from orchestrator.records import Candidate, Evaluation, Execution, Reply, canonical, derived_seed
 from orchestrator.sandbox import Container
 from orchestrator.seams import Submission
@@ -78,6 +78,7 @@ class SandboxEvaluator:
                 environment=environment,
                 parameter_budget=budget,
                 epoch=Epoch(train=self._prepared.train_count, validation=len(self._prepared.validation_labels)),
+                gpu=bool(sandbox.gpus),
             )
             slots = [
                 Slot(index=number, gpu=sandbox.gpus[number % len(sandbox.gpus)] if sandbox.gpus else None)
@@ -86,7 +87,7 @@ class SandboxEvaluator:
             self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
             for slot in slots:
                 self._free.put(slot)
-            self._pool = stack.enter_context(Pool(self._ready, slots=slots, needed=sandbox.deadlines.needed()))
+            self._pool = stack.enter_context(Pool(self._start, slots=slots, needed=sandbox.deadlines.needed()))
             self._intake = Intake(
                 parser=stack.enter_context(self._containers.parser(shingle=config.novelty.shingle)),
                 store=self._store,
@@ -144,7 +145,11 @@ class SandboxEvaluator:
         return refused
 
     def _bounded(self, candidate: Candidate, runs: bytes) -> Evaluation:
-        """Try again where the infrastructure failed, within bounds; past them the candidate is quarantined."""
+        """Try again where the infrastructure failed, within bounds; past them the candidate may be quarantined.
+
+        That takes a failure between two proofs that containers can be started: an engine that was started again, or
+        went away for a while, is nothing to hold against a candidate.
+        """
         attempts = Retrying(
             retry=retry_if_exception_type(InfrastructureError),
             stop=stop_any(stop_after_attempt(1 + self._config.retries), stop_when_event_set(self._stopping)),
@@ -156,13 +161,25 @@ class SandboxEvaluator:
             for attempt in attempts:
                 with attempt:
                     ended = self._try(candidate, runs)
+        except InfrastructureError:
+            return self._last(candidate, runs)
+        return self._graded(candidate, *ended)
+
+    def _last(self, candidate: Candidate, runs: bytes) -> Evaluation:
+        self._prove()
+        try:
+            ended = self._try(candidate, runs)
         except InfrastructureError as error:
-            if self._stopping.is_set():
-                raise
-            self._containers.prove(train=self._prepared.train_dir)
+            self._prove()
             self._record("quarantine", {"candidate_id": candidate.candidate_id, "cause": plain(str(error))})
             return Evaluation(candidate=candidate, verdict=quarantined(candidate, str(error), self._terms))
         return self._graded(candidate, *ended)
+
+    def _prove(self) -> None:
+        """Raise InfrastructureError where no container can be started now, or the evaluation is being called off."""
+        if self._stopping.is_set():
+            raise InfrastructureError("the evaluation was called off")
+        self._containers.prove(train=self._prepared.train_dir)
 
     def _retried(self, candidate: Candidate, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -209,8 +226,8 @@ class SandboxEvaluator:
         for container in list(self._running.values()):
             container.call_off()
 
-    def _ready(self, slot: Slot) -> Container:
-        return self._containers.supervisor(train=self._prepared.train_dir, gpu=slot.gpu, slot=slot.index)
+    def _start(self, slot: Slot) -> Starting:
+        return self._containers.starting(train=self._prepared.train_dir, gpu=slot.gpu, slot=slot.index)
 
     def _answers(self, candidate: Candidate) -> Answers:
         labels: npt.NDArray[Any] = self._prepared.validation_labels

@@ -211,6 +211,7 @@ def fake_parts(run: RunFolder, *, generator: FakeGenerator, evaluator: FakeEvalu
     prompt = (Message(role="user", content="Design."),)
     protocol = run.config.protocol.hash()
     return Parts(
+        reap=lambda: None,
         generator=generator,
         evaluator=lambda: evaluator,
         trainer=trainer,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cgroup import ControlGroup
+from orchestrator.cgroup import ControlGroup, empty_groups
 from orchestrator.engine import engine_errors
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ PREFIX = "nn-sandbox"
 OWNER, MACHINE, PROCESS, EXPIRES = (f"{PREFIX}.{name}" for name in ("owner", "machine", "process", "expires"))
 SLACK = 60.0  # seconds past its expiry in which an owner may still be removing a container itself
 BETWEEN_LOOKS = 1.0
+PARTS = 4  # of a control group's name
 STARTED = 19  # of the fields behind the name in /proc/PID/stat: ticks from boot to the process's start
 
 
@@ -30,6 +33,15 @@ def labels(*, owner: str, life: float) -> dict[str, str]:
         PROCESS: _process(os.getpid()) or "",
         EXPIRES: str(int(time.time() + life)),
     }
+
+
+def group_name() -> str:
+    """Return a new name for a control group, from which its owner's life can be told: machine, process, random digits.
+
+    The parts are hexadecimal with an x between them, so that systemd reads no levels into it.
+    """
+    pid, _, started = (_process(os.getpid()) or "0:0").partition(":")
+    return "x".join((_machine_digits(), f"{int(pid):x}", f"{int(started):x}", secrets.token_hex(6)))
 
 
 def is_orphan(found: Mapping[str, str], *, now: float) -> bool:
@@ -49,9 +61,15 @@ def is_orphan(found: Mapping[str, str], *, now: float) -> bool:
 def reap(client: docker.DockerClient, *, driver: str) -> list[str]:
     """Remove the containers of dead owners, seen as such twice, and return their ids; never a living owner's.
 
+    Empty control groups of dead processes of this machine go too: a kill may come between a container's end and its
+    group's, and an engine that hangs may remove a container later.
+
     Raises:
         InfrastructureError: the engine failed.
     """
+    for name in empty_groups(driver):
+        if _is_dead_group(name):
+            ControlGroup(name=name, driver=driver).remove()
     suspects = _orphans(client)
     if not suspects:
         return []
@@ -74,6 +92,19 @@ def _orphans(client: docker.DockerClient) -> dict[str, str]:
         found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": OWNER})
     now = time.time()
     return {item["Id"]: item["Names"][0] for item in found if is_orphan(item["Labels"], now=now) and item["Names"]}
+
+
+def _is_dead_group(name: str) -> bool:
+    """Whether `group_name` made this name in a process of this machine that lives no more."""
+    machine, *process, _ = name.split("x") if name.count("x") == PARTS - 1 else ("", "")
+    if machine != _machine_digits():
+        return False
+    pid, started = (int(part, 16) for part in process)
+    return _process(pid) != f"{pid}:{started}"
+
+
+def _machine_digits() -> str:
+    return hashlib.sha256(_machine().encode()).hexdigest()[:6]
 
 
 def _machine() -> str:

@@ -28,6 +28,7 @@ from orchestrator.store import Store
 from orchestrator.workers import LlmGenerator, LlmTrainer
 
 KEY_BYTES = 32
+OWNER = "run"
 
 
 def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
@@ -53,7 +54,12 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
     def base_model() -> str | None:
         return provenance.model_hash(config.llm.model, cache)
 
+    def reap() -> None:
+        with Containers(config.sandbox, owner=OWNER, record=run.record):
+            pass  # whoever connects reaps first
+
     return Parts(
+        reap=reap,
         generator=generator(config, cache=cache, log=log, observe=observe),
         evaluator=lambda: sandbox(run, prepared, cache=cache, model_hash=base_model),
         trainer=trainer(config, cache=cache, log=log, observe=observe),
@@ -97,7 +103,7 @@ def sandbox(
     run: RunFolder, prepared: Prepared, *, cache: Path, model_hash: Callable[[], str | None] = lambda: None
 ) -> Iterator[Evaluator]:
     """Start the evaluator of a run, and record under what circumstances; `model_hash` gives that of the base model."""
-    with Containers(run.config.sandbox, owner="provenance", record=run.record) as containers:
+    with Containers(run.config.sandbox, owner=OWNER, record=run.record) as containers:
         surroundings, components = containers.describe(), containers.components()
     gathered = provenance.gather(
         run.config,

@@ -8,13 +8,13 @@ import socket
 import struct
 import threading
 import time
-import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cgroup import ControlGroup, Usage
 from orchestrator.engine import engine_errors
 from orchestrator.errors import InfrastructureError
+from orchestrator.lease import group_name
 from orchestrator.lockdown import Spec, creation
 from orchestrator.readback import check_environment, effective_limits
 from sandbox_image import wire
@@ -42,7 +42,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class End:
-    """What the engine and the kernel say of a container that has ended."""
+    """What the engine and the kernel say of a container that has ended; no exit code where somebody else removed it."""
 
     exit_code: int | None
     oom_killed: bool
@@ -77,7 +77,7 @@ class Container:
         Raises:
             InfrastructureError: the engine refused, or a limit that it reports is not the one that was asked for.
         """
-        group = ControlGroup(name=uuid.uuid4().hex[:12], driver=driver)
+        group = ControlGroup(name=group_name(), driver=driver)
         with engine_errors("creating a container"):
             made = client.api.create_container(**creation(client, spec, group))
         container = cls(client=client, spec=spec, id=made["Id"], group=group, born=time.monotonic())
@@ -95,6 +95,11 @@ class Container:
     def expires(self) -> float:
         """When the container ends by itself, on the host's monotonic clock."""
         return self.born + self.spec.life
+
+    @property
+    def waits(self) -> bool:
+        """Whether a container that said that it is ready still waits for its candidate."""
+        return self._arrivals.empty()
 
     def send(self, data: bytes, *, timeout: float) -> bool:
         """Send bytes to the container's stdin; False where it does not take them in time or has gone."""
@@ -146,9 +151,10 @@ class Container:
         """
         elsewhere = self.ended_elsewhere()
         end = self.close(grace=GRACE)
+        gone = end.exit_code is None  # removed, or lost by an engine that was started again
         roomy = end.usage.peak_memory is not None and end.usage.peak_memory < ROOMY * self.spec.limits.memory
         unexplained = self.spec.runtime == "runc" and end.exit_code == SIGKILL_EXIT and not end.oom_killed and roomy
-        if elsewhere or unexplained:
+        if elsewhere or gone or unexplained:
             raise InfrastructureError(f"container {self.id[:12]} was killed from outside")
         return end
 
@@ -191,12 +197,13 @@ class Container:
             if status["Running"]:
                 api.wait(self.id, timeout=30)
                 status = api.inspect_container(self.id)["State"]
-            usage = self.group.usage()
             return End(
                 exit_code=status.get("ExitCode"),
                 oom_killed=bool(status.get("OOMKilled")),
-                usage=usage,
+                usage=self.group.usage(),
             )
+        except NotFound:
+            return End(exit_code=None, oom_killed=False, usage=self.group.usage())
         finally:
             with contextlib.suppress(NotFound):
                 api.remove_container(self.id, force=True, v=True)

@@ -28,7 +28,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a verdict is stored under, the enforced parameter budget, the size of an epoch, and whether a GPU is there."""
+    """What a verdict is stored under, a budget that is enforced, the size of an epoch, and whether a GPU is there."""
 
     protocol: Digest
     environment: Digest

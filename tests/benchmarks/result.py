@@ -85,7 +85,7 @@ def settled(record: Mapping[str, Any] | None, *, revision: str) -> bool:
 
 def lines(record: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the table's lines of one row's record."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for number, one in enumerate(record["comparisons"]):
         met = {None: "", True: "met", False: "MISSED"}[one["met"]]
         found.append(

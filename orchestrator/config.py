@@ -114,7 +114,6 @@ class NoveltyConfig(Section):
     tau: Share = 0.90
     permutations: Whole = 256
     shingle: Whole = 10
-    retrieval: Share = 0.60
     seed: Annotated[int, Field(ge=0)] = 1
     generation: Literal["valid", "admitted"] = "valid"
 

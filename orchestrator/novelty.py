@@ -1,8 +1,8 @@
-"""Near-duplicate programs: MinHash proposes and decides, the exact Jaccard index stands beside (paper, Appendix A)."""
+"""Near-duplicate programs: MinHash decides, the exact Jaccard index stands beside it (paper, Appendix A)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +10,24 @@ import numpy.typing as npt
 from orchestrator.config import NoveltyConfig
 from orchestrator.records import Neighbour
 
-if TYPE_CHECKING:
-    from datasketch import MinHashLSH
-
 SCHEME = "affine64"
-RECALL = 0.99
+PERMUTED = 32  # permutations that are applied at a time: what they give stays in the processor's cache
+PLANES = 6  # bits of each hash that all programs are first compared by
+WORD = 64  # bits
+BLOCK = 1 << 14  # programs that are compared at a time, for the same reason
 
 Shingles = npt.NDArray[np.uint64]
 Signature = npt.NDArray[np.uint64]
+Planes = npt.NDArray[np.uint64]
+Counts = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A program as the index sees it: its shingle set, and the least hash of it under each permutation."""
+
+    members: Shingles
+    signature: Signature
 
 
 def as_set(shingles: bytes) -> Shingles:
@@ -33,87 +43,110 @@ def jaccard(one: Shingles, other: Shingles) -> float:
     return common / union if union else 1.0
 
 
-def bands(permutations: int, retrieval: float) -> tuple[int, int]:
-    """Return how many bands of how many rows propose a pair of Jaccard index `retrieval` with probability 0.99.
-
-    Of all such choices it is the one with the longest bands, which proposes the fewest pairs that are far apart.
-    """
-    best = (permutations, 1)
-    for rows in range(1, permutations + 1):
-        number = permutations // rows
-        if 1.0 - (1.0 - retrieval**rows) ** number >= RECALL:
-            best = (number, rows)
-    return best
-
-
 class Index:
-    """Programs in the order in which they were added, and the nearest of them to any other.
+    """The programs that were added, and the nearest of them to any other.
 
-    Locality-sensitive hashing proposes neighbours at `retrieval` and nearer; where it finds none that near, all
-    signatures are scanned, so that the nearest is known however far away it is. Of equally near ones the first
-    added counts. Nothing depends on timing or on the interpreter's hash seed.
+    Every signature is looked at, so that the nearest is known however far away it is. The lowest bits of every hash are
+    compared first, which takes a few milliseconds for a hundred thousand programs, and whole hashes only of those that
+    may be the nearest by their bits. Of equally near ones the first added counts. Nothing depends on timing or on the
+    interpreter's hash seed.
+
+    The bits lie in planes, one for each of the lowest bits, in the order (plane, word of 64 permutations, program), so
+    that 64 permutations of thousands of programs are compared at once.
     """
 
     def __init__(self, config: NoveltyConfig) -> None:
-        from datasketch import MinHash, MinHashLSH
+        from datasketch import MinHash
 
-        self._config = config
         blank = MinHash(num_perm=config.permutations, seed=config.seed, scheme=SCHEME, hashfunc=int)
-        self._permutations = blank.permutations
-        self._lsh: MinHashLSH = MinHashLSH(
-            num_perm=config.permutations, params=bands(config.permutations, config.retrieval)
-        )
+        factors, terms = blank.permutations
+        self._factors = np.asarray(factors, dtype=np.uint64)[:, None]
+        self._terms = np.asarray(terms, dtype=np.uint64)[:, None]
         self._signatures: Signature = np.empty((64, config.permutations), dtype=np.uint64)
+        self._words = -(-config.permutations // WORD)
+        self._planes: Planes = np.empty((PLANES, self._words, 64), dtype=np.uint64)
         self._ids: list[str] = []
         self._sets: list[Shingles] = []
 
     def __len__(self) -> int:
         return len(self._ids)
 
-    def add(self, entry_id: str, shingles: bytes) -> None:
-        """Add a program under a name; names are only handed back and need not differ."""
+    def sketch(self, shingles: bytes) -> Sketch:
+        """Return what `shingles` (little-endian 64-bit hashes) look like to this index; it takes linear time."""
         members = as_set(shingles)
-        sketch = self._sketch(members)
+        signature = np.full(len(self._factors), np.iinfo(np.uint64).max, dtype=np.uint64)
+        if members.size:
+            mixed = _mixed(members)
+            for start in range(0, len(signature), PERMUTED):
+                rows = slice(start, start + PERMUTED)
+                signature[rows] = (self._factors[rows] * mixed + self._terms[rows]).min(axis=1)
+        return Sketch(members=members, signature=signature)
+
+    def add(self, entry_id: str, shingles: bytes | Sketch) -> None:
+        """Add a program under a name; names are only handed back and need not differ."""
+        sketch = self._sketched(shingles)
         position = len(self._ids)
         if position == len(self._signatures):
             self._signatures = np.concatenate([self._signatures, np.empty_like(self._signatures)])
-        self._signatures[position] = sketch.hashvalues
-        self._lsh.insert(position, sketch, check_duplication=False)
+            self._planes = np.concatenate([self._planes, np.empty_like(self._planes)], axis=2)
+        self._signatures[position] = sketch.signature
+        self._planes[:, :, position] = self._cut(sketch.signature)
         self._ids.append(entry_id)
-        self._sets.append(members)
+        self._sets.append(sketch.members)
 
-    def nearest(self, shingles: bytes) -> Neighbour | None:
+    def nearest(self, shingles: bytes | Sketch) -> Neighbour | None:
         """Return the program with the highest estimated Jaccard index, or None where all share nothing with it."""
         if not self._ids:
             return None
-        members = as_set(shingles)
-        sketch = self._sketch(members)
-        positions = np.array(sorted(self._lsh.query(sketch)), dtype=np.intp)
-        found = self._best(sketch.hashvalues, positions)
-        if found is None or found[1] < self._config.retrieval:
-            found = self._best(sketch.hashvalues, np.arange(len(self._ids)))
-        if found is None or found[1] == 0.0:
+        sketch = self._sketched(shingles)
+        bounds = self._bounds(sketch.signature)
+        highest = bounds.max()
+        position, agreeing = self._best(sketch.signature, np.flatnonzero(bounds == highest))
+        if agreeing < highest:
+            position, agreeing = self._best(sketch.signature, np.flatnonzero(bounds >= agreeing))
+        if agreeing == 0:
             return None
-        position, estimate = found
-        exact = jaccard(members, self._sets[position])
-        return Neighbour(entry_id=self._ids[position], estimate=estimate, exact=exact)
+        exact = jaccard(sketch.members, self._sets[position])
+        return Neighbour(entry_id=self._ids[position], estimate=agreeing / len(sketch.signature), exact=exact)
 
-    def _sketch(self, members: Shingles) -> Any:
-        from datasketch import MinHash
+    def _sketched(self, shingles: bytes | Sketch) -> Sketch:
+        return shingles if isinstance(shingles, Sketch) else self.sketch(shingles)
 
-        sketch = MinHash(
-            seed=self._config.seed,
-            scheme=SCHEME,
-            hashfunc=int,
-            num_perm=self._config.permutations,
-            permutations=self._permutations,
-        )
-        sketch.update_batch(members.tolist())
-        return sketch
+    def _cut(self, signature: Signature) -> Planes:
+        """Return the lowest bits of each hash as (plane, word); beyond the last hash they are zero."""
+        bits = np.zeros((PLANES, self._words * WORD), dtype=np.uint8)
+        for plane in range(PLANES):
+            bits[plane, : len(signature)] = (signature >> np.uint64(plane)) & np.uint64(1)
+        return np.packbits(bits, axis=1).view(np.uint64)
 
-    def _best(self, signature: Signature, positions: npt.NDArray[np.intp]) -> tuple[int, float] | None:
-        if not positions.size:
-            return None
-        estimates = (self._signatures[positions] == signature).mean(axis=1)
-        first = int(np.argmax(estimates))
-        return int(positions[first]), float(estimates[first])
+    def _bounds(self, signature: Signature) -> Counts:
+        """Return for every program in how many hashes' lowest bits it agrees: no fewer than in whole hashes."""
+        wanted = self._cut(signature)
+        size, beyond = len(self._ids), self._words * WORD - len(signature)
+        found = np.empty(size, dtype=np.uint32)
+        for start in range(0, size, BLOCK):
+            planes = self._planes[:, :, start : min(start + BLOCK, size)]
+            agreeing = np.zeros(planes.shape[2], dtype=np.uint32)
+            for word in range(self._words):
+                differing = planes[0, word] ^ wanted[0, word]
+                for plane in range(1, PLANES):
+                    differing |= planes[plane, word] ^ wanted[plane, word]
+                agreeing += np.bitwise_count(~differing)
+            found[start : start + BLOCK] = agreeing - np.uint32(beyond)
+        return found
+
+    def _best(self, signature: Signature, positions: npt.NDArray[np.intp]) -> tuple[int, int]:
+        """Return which of `positions` agrees in most hashes, and in how many."""
+        agreeing = np.count_nonzero(self._signatures[positions] == signature, axis=1)
+        first = int(np.argmax(agreeing))
+        return int(positions[first]), int(agreeing[first])
+
+
+def _mixed(hashes: Shingles) -> Shingles:
+    """Return `hashes` spread evenly by MurmurHash3's 64-bit finalizer, as datasketch does before it permutes."""
+    mixed = hashes ^ (hashes >> np.uint64(33))
+    mixed *= np.uint64(0xFF51AFD7ED558CCD)
+    mixed ^= mixed >> np.uint64(33)
+    mixed *= np.uint64(0xC4CEB9FE1A85EC53)
+    mixed ^= mixed >> np.uint64(33)
+    return mixed

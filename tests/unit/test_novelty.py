@@ -8,9 +8,10 @@ import sys
 
 import numpy as np
 import pytest
+from datasketch import MinHash
 
 from orchestrator.config import NoveltyConfig
-from orchestrator.novelty import Index, as_set, bands, jaccard
+from orchestrator.novelty import SCHEME, Index, as_set, jaccard
 
 CONFIG = NoveltyConfig()
 
@@ -52,11 +53,29 @@ def test_the_nearest_is_known_however_far_it_is(changed: int) -> None:
     assert changed == 390 or (found is not None and found.entry_id == "p7")
 
 
-def test_bands_propose_pairs_at_the_retrieval_threshold() -> None:
-    for retrieval in (0.5, 0.6, 0.85):
-        number, rows = bands(256, retrieval)
-        assert number * rows <= 256
-        assert 1 - (1 - retrieval**rows) ** number >= 0.99
+def test_signatures_are_those_of_datasketch() -> None:
+    index = Index(CONFIG)
+    for members in (random_set(1), random_set(2, 1), random_set(3, 0)):
+        peer = MinHash(num_perm=CONFIG.permutations, seed=CONFIG.seed, scheme=SCHEME, hashfunc=int)
+        peer.update_batch(members.tolist())
+        assert (index.sketch(packed(members)).signature == peer.hashvalues).all()
+
+
+@pytest.mark.parametrize("permutations", [1, 13, 64, 256])
+def test_the_nearest_is_the_one_that_a_look_at_all_finds(permutations: int) -> None:
+    index = Index(CONFIG.model_copy(update={"permutations": permutations}))
+    made = np.random.default_rng(0)
+    sets = [np.unique(made.integers(0, 60, 30, dtype=np.uint64)).tobytes() for _ in range(300)]
+    signatures = np.array([index.sketch(members).signature for members in sets])
+    for number, members in enumerate(sets):
+        found = index.nearest(members)
+        estimates = (signatures[:number] == signatures[number]).mean(axis=1)
+        if not number or not estimates.max():
+            assert found is None
+        else:
+            assert found is not None
+            assert (found.entry_id, found.estimate) == (str(np.argmax(estimates)), estimates.max())
+        index.add(str(number), members)
 
 
 def test_of_equally_near_programs_the_first_added_counts() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Literal, Self
 
@@ -13,10 +15,12 @@ from pydantic import ValidationError
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import Count, Record
-from orchestrator.sandbox import Container
+from orchestrator.sandbox import ARRIVALS, Container
 from sandbox_image import wire
 
 LAST_SECONDS = 60.0  # of a parser container's life, in which it takes no new program
+AHEAD = ARRIVALS // 4  # programs sent ahead: all that is said of them waits on our side, so neither side waits for both
+ODD = frozenset({"killed", "timeout", "out_of_memory"})
 
 
 class Findings(Record):
@@ -82,26 +86,65 @@ class Parser:
         Raises:
             InfrastructureError: no parser container could be started.
         """
+        switches = {"complete": complete, "strip": strip, "compact": compact}
         container = self._fresh()
-        job = {"complete": complete, "strip": strip, "compact": compact, "shingle": self._shingle}
         deadline = time.monotonic() + self._deadline
-        container.send(wire.encode_json(wire.JOB, job) + wire.encode(wire.SOURCE, source), timeout=self._deadline)
-        try:
-            parsed = self._answer(container, deadline)
-        except (wire.WireError, ValidationError) as error:
-            parsed = Parsed(state="killed", stage="parse", cause=f"broken wire from the parser: {error}"[:200])
-        if parsed.state in ("killed", "timeout"):
-            self._retire()
-        return parsed
+        self._send(container, source, switches)
+        return self._answer(container, source, deadline)
 
     def parse_all(
         self, sources: Iterable[bytes], *, complete: bool, strip: bool = False, compact: bool = False
     ) -> Iterator[Parsed]:
-        """Inspect many programs, one after the other, in order."""
-        for source in sources:
-            yield self.parse(source, complete=complete, strip=strip, compact=compact)
+        """Inspect many programs, in order; some are sent ahead, so that the container never waits for the next.
 
-    def _answer(self, container: Container, deadline: float) -> Parsed:
+        Where anything odd happens, the program is inspected once more, alone in a fresh container, and what happens
+        there stands: so the answers are those of `parse`, which must not be called before the last of them.
+
+        Raises:
+            InfrastructureError: no parser container could be started.
+        """
+        switches = {"complete": complete, "strip": strip, "compact": compact}
+        coming, ahead = iter(sources), deque[bytes]()
+        container: Container | None = None
+        try:
+            while True:
+                while self._takes_another(len(ahead)) and (source := next(coming, None)) is not None:
+                    if not ahead or container is None:
+                        container = self._fresh()
+                    self._send(container, source, switches)
+                    ahead.append(source)
+                if not ahead or container is None:
+                    return
+                parsed = self._answer(container, ahead[0], time.monotonic() + self._deadline)
+                source = ahead.popleft()
+                if parsed.state in ODD:
+                    coming = chain(tuple(ahead), coming)
+                    ahead.clear()
+                    parsed = self.parse(source, **switches)
+                yield parsed
+        finally:
+            if ahead:
+                self._retire()
+
+    def _takes_another(self, ahead: int) -> bool:
+        return ahead == 0 or (ahead < AHEAD and not self._spent())
+
+    def _send(self, container: Container, source: bytes, switches: dict[str, bool]) -> None:
+        self._used += 1
+        job = wire.encode_json(wire.JOB, {**switches, "shingle": self._shingle})
+        container.send(job + wire.encode(wire.SOURCE, source), timeout=self._deadline)
+
+    def _answer(self, container: Container, source: bytes, deadline: float) -> Parsed:
+        """Take down what is said of `source`, the first of the programs that were sent and not answered."""
+        try:
+            parsed = self._hear(container, source, deadline)
+        except (wire.WireError, ValidationError) as error:
+            parsed = Parsed(state="killed", stage="parse", cause=f"broken wire from the parser: {error}"[:200])
+        if parsed.state in ODD:
+            self._retire()
+        return parsed
+
+    def _hear(self, container: Container, source: bytes, deadline: float) -> Parsed:
         blobs: dict[bytes, bytes] = {}
         while True:
             arrival = container.receive(deadline=deadline)
@@ -114,7 +157,7 @@ class Parser:
                 continue
             found = Findings.model_validate_json(arrival.frame.payload)
             return Parsed(
-                program=blobs.get(wire.PROGRAM, b""),
+                program=blobs.get(wire.PROGRAM, source),  # it is left out where it is the source
                 stripped=blobs.get(wire.STRIPPED),
                 shingles=blobs.get(wire.SHINGLES, b""),
                 **dict(found),
@@ -132,16 +175,16 @@ class Parser:
     def _fresh(self) -> Container:
         if self._closed:
             raise InfrastructureError("the parser was closed")
-        if (
-            self._container is None
-            or self._used >= self._uses
-            or self._container.expires - time.monotonic() < LAST_SECONDS
-        ):
+        if self._container is None or self._spent():
             self._retire()
             self._container = self._start()
             await_ready(self._container, seconds=self._ready)
-        self._used += 1
         return self._container
+
+    def _spent(self) -> bool:
+        """Say whether the container is to be replaced before another program."""
+        container = self._container
+        return container is None or self._used >= self._uses or container.expires - time.monotonic() < LAST_SECONDS
 
     def _retire(self) -> None:
         container, self._container, self._used = self._container, None, 0

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator import assets, corpus
-from orchestrator.config import Config
+from orchestrator.config import Config, SandboxConfig
 from orchestrator.containers import Containers
 from orchestrator.corpus import Curation
 from orchestrator.datasets import prepare
+from orchestrator.errors import InfrastructureError
 from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.image import local_image
+from orchestrator.inspections import Inspect, Inspections
 from orchestrator.journal import Recorder, unrecorded
-from orchestrator.parsing import Parser
+from orchestrator.parsers import Parsers
 from orchestrator.qualify import Qualification, Seed, qualify
+from orchestrator.records import canonical, digest
 from orchestrator.store import Store
 
 OWNER = "corpus"
 KEY_BYTES = 32
+CPU_IMAGE = "nn-sandbox:cpu"
+MEMORY = 2 << 30  # bytes that a parser container may use at most
+USES = 5  # times as many programs of a published corpus as of candidates before a parser container is replaced
 
 
 def curate(config: Config, *, cache: Path, record: Recorder = unrecorded) -> Curation:
     """Return the seed corpus of `config`; `record` learns of the parser containers that inspect its programs."""
     wheel = assets.wheel(config.corpus.lemur, cache)
-    with _parser(config, record=record) as parser:
-        return corpus.build(config, wheel=wheel, inspect=parser.parse_all)
+    with _inspection(config, cache, record=record) as inspect:
+        return corpus.build(config, wheel=wheel, inspect=inspect)
 
 
 def curated(config: Config, *, cache: Path, names: frozenset[str] | None = None) -> list[Seed]:
     """Return the curated programs before any is chosen, best first: those that may be qualified; or only `names`."""
     wheel = assets.wheel(config.corpus.lemur, cache)
-    with _parser(config) as parser:
-        seeds, _ = corpus.candidates(config, wheel=wheel, inspect=parser.parse_all, names=names)
+    with _inspection(config, cache) as inspect:
+        seeds, _ = corpus.candidates(config, wheel=wheel, inspect=inspect, names=names)
     return seeds
 
 
@@ -47,9 +56,35 @@ def qualifications(config: Config, seeds: Sequence[Seed], *, out: Path, cache: P
 
 
 @contextmanager
-def _parser(config: Config, *, record: Recorder = unrecorded) -> Iterator[Parser]:
-    with (
-        Containers(config.sandbox, owner=OWNER, record=record) as containers,
-        containers.parser(shingle=config.novelty.shingle) as parser,
-    ):
-        yield parser
+def _inspection(config: Config, cache: Path, *, record: Recorder = unrecorded) -> Iterator[Inspect]:
+    """Give what inspects programs: in parser containers, several at once, unless an earlier answer is in the cache."""
+    shingle = config.novelty.shingle
+    sandbox = _sandbox(config.sandbox)
+    with Containers(sandbox, owner=OWNER, record=record) as containers:
+        parsers = Parsers(
+            lambda: containers.parser(shingle=shingle),
+            lanes=len(os.sched_getaffinity(0)) + 1,
+            batch=sandbox.parser_uses,
+        )
+        identity = digest(canonical({"image": containers.describe()["image"], "shingle": shingle}))
+        with Inspections(parsers.parse_all, folder=cache / "inspections", parser=identity) as inspections:
+            yield inspections.parse_all
+
+
+def _sandbox(sandbox: SandboxConfig) -> SandboxConfig:
+    """Return what parser containers are started from: no more of the machine than one process that only reads needs.
+
+    Where the configured image is not built here, the CPU image takes its place: both hold the same parser.
+    """
+    limits = sandbox.limits
+    least = limits.model_copy(update={"cpus": min(limits.cpus, 1.0), "memory": min(limits.memory, MEMORY)})
+    uses = USES * sandbox.parser_uses
+    return sandbox.model_copy(update={"image": _built(sandbox.image), "limits": least, "parser_uses": uses})
+
+
+def _built(image: str) -> str:
+    for tag in (image, CPU_IMAGE):
+        with contextlib.suppress(InfrastructureError):
+            local_image(tag)
+            return tag
+    return image

@@ -91,11 +91,16 @@ class SandboxConfig(Section):
 
 
 class CorpusConfig(Section):
-    """Where the seed corpus comes from, and which slice of it the LLM is trained on."""
+    """Where the seed corpus comes from, and which slice of it the LLM is trained on.
+
+    `pairs` shows every program once for each of `tasks`, or twice for the run's own task: asked for as a whole, and
+    asked for with the body of one method missing.
+    """
 
     lemur: str = "nn-dataset==2.1.2"
     hyperparameters: Literal["any", "lr_momentum"] = "lr_momentum"
     imports: Literal["any", "torch"] = "any"
+    pairs: Literal["tasks", "full_infill"] = "tasks"
     tasks: tuple[Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "svhn"], ...] = ("mnist", "cifar10")
     train_split: Share = 0.8
     strip_boilerplate: bool = False

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from orchestrator import lemur, qualify
 from orchestrator.config import Config
 from orchestrator.curation import Drop, Stage, sift
 from orchestrator.errors import ConfigError
-from orchestrator.novelty import Index, as_set, jaccard
-from orchestrator.prompts import pair
+from orchestrator.infill import cut_out
+from orchestrator.inspections import Inspect
+from orchestrator.prompts import Task, infill, pair
 from orchestrator.qualify import Qualification, Seed
-from orchestrator.records import Entry, derived_seed
+from orchestrator.records import Entry, Message, derived_seed
+from orchestrator.representatives import deduplicate, select
 from orchestrator.store import Store
 
 if TYPE_CHECKING:
     from orchestrator.parsing import Parsed
 
 EXACT = ("lr", "momentum")
-
-
-class Inspect(Protocol):
-    """Inspects many programs, in order, somewhere where hostile text does no harm."""
-
-    def __call__(self, sources: Iterable[bytes], *, complete: bool, strip: bool, compact: bool) -> Iterable[Parsed]:
-        """Return one reply for each source."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,7 @@ def build(config: Config, *, wheel: Path, inspect: Inspect) -> Curation:
         seeds, stages = chosen, (*stages, stage)
     if not seeds:
         raise ConfigError(f"corpus: no program is left after the stage {stages[-1].name!r}; loosen the corpus section")
-    stages += (Stage(name="chat pairs", kept=len(seeds) * len(config.corpus.tasks)),)
+    stages += (Stage(name="chat pairs", kept=sum(len(_pairs(config, seed)) for seed in seeds)),)
     return Curation(seeds=tuple(seeds), stages=stages)
 
 
@@ -86,57 +78,36 @@ def candidates(
     return _curate(config, None, wheel=wheel, inspect=inspect, names=names)
 
 
-def deduplicate(config: Config, seeds: Sequence[Seed]) -> tuple[list[Seed], Stage]:
-    """Keep the best of every group of near-duplicates: by accuracy, then fewer tokens, then name.
-
-    A seed is dropped if its estimated Jaccard index with a better one that was kept exceeds tau, so that no two of
-    those that are left are near-duplicates of each other.
-    """
-    index = Index(config.novelty)
-
-    def why(seed: Seed) -> Drop | None:
-        near = index.nearest(seed.shingles)
-        if near is not None and near.estimate > config.novelty.tau:
-            return Drop(seed.name, "near-duplicate", f"of {near.entry_id}: {near.estimate:.3f}, exact {near.exact:.3f}")
-        index.add(seed.name, seed.shingles)
-        return None
-
-    return sift("near-duplicates", sorted(seeds, key=_rank), why)
-
-
-def select(seeds: Sequence[Seed], count: int) -> list[Seed]:
-    """Return up to `count` seeds that differ from each other: the best first, then always the one farthest from all.
-
-    Distance is one minus the exact Jaccard index; of equally far ones the better counts.
-    """
-    ranked = sorted(seeds, key=_rank)
-    sets = [as_set(seed.shingles) for seed in ranked]
-    nearest = np.zeros(len(ranked))
-    chosen: list[int] = []
-    while len(chosen) < min(count, len(ranked)):
-        nearest[chosen] = np.inf
-        position = int(np.argmin(nearest))
-        chosen.append(position)
-        nearest = np.maximum(nearest, [jaccard(sets[position], other) for other in sets])
-    return [ranked[position] for position in chosen]
-
-
 def entries(config: Config, curation: Curation, store: Store) -> Iterator[Entry]:
-    """Yield one chat pair for each seed and task, with the seed's text and shingles put into `store`."""
+    """Yield the chat pairs of every seed, with its text and shingles put into `store`."""
     for seed in curation.seeds:
         source, shingles = store.put(seed.text), store.put(seed.shingles)
         qualification = seed.qualification
-        for task in config.corpus.tasks:
+        for kind, task, messages in _pairs(config, seed):
             yield Entry(
-                entry_id=f"{seed.name}@{task}",
+                entry_id=f"{seed.name}@{kind}",
                 origin=f"{config.corpus.lemur}:{seed.name}",
                 task=task,
                 source=source,
                 shingles=shingles,
                 accuracy=qualification.accuracy if qualification else None,
                 protocol=qualification.protocol if qualification else None,
-                messages=pair(seed.text.decode(), prompt=config.prompt, admission=config.admission, task=task),
+                messages=messages,
             )
+
+
+def _pairs(config: Config, seed: Seed) -> Sequence[tuple[str, Task, tuple[Message, ...]]]:
+    """Return the chat pairs of a seed, each with its kind and its task: one a task description, or full and infill."""
+    text, prompt, admission = seed.text.decode(), config.prompt, config.admission
+    if config.corpus.pairs == "tasks":
+        tasks = config.corpus.tasks
+        return [(task, task, pair(text, prompt=prompt, admission=admission, task=task)) for task in tasks]
+    full = pair(text, prompt=prompt, admission=admission)
+    pairs = [("full", prompt.task, full)]
+    cut = cut_out(text, choice=derived_seed(config.seed, "infill", seed.name))
+    if cut is not None:
+        pairs.append(("infill", prompt.task, infill(full, cut)))
+    return pairs
 
 
 def _curate(
@@ -148,7 +119,12 @@ def _curate(
     names: frozenset[str] | None = None,
 ) -> tuple[list[Seed], tuple[Stage, ...]]:
     source = lemur.read(wheel)
-    stages = [Stage(name="trial records", kept=source.trials), Stage(name="model files", kept=len(source.models))]
+    others = source.trials - source.best_rows
+    stages = [
+        Stage(name="trial records", kept=source.trials),
+        Stage(name="best rows", kept=source.best_rows, unnamed=(("a better trial of that model and epoch", others),)),
+        Stage(name="model files", kept=len(source.models)),
+    ]
     models: Sequence[lemur.Model] = source.models
     if names is not None:
         models, stage = sift(
@@ -165,7 +141,7 @@ def _curate(
         seeds, stage = sift("qualified text", seeds, lambda seed: _other_text(seed, passed[seed.name]))
         seeds = [replace(seed, qualification=passed[seed.name]) for seed in seeds]
         stages.append(stage)
-    seeds, stage = deduplicate(config, seeds)
+    seeds, stage = deduplicate(config.novelty, seeds)
     return seeds, (*stages, stage)
 
 
@@ -259,7 +235,7 @@ def _imports_drop(item: _Read) -> Drop | None:
 
 def _exact_drop(model: lemur.Model, seen: dict[bytes, str]) -> Drop | None:
     first = seen.setdefault(model.source, model.name)
-    return None if first == model.name else Drop(model.name, "the same text", f"as {first}")
+    return None if first == model.name else Drop(model.name, "the same text", f"as {first}", first)
 
 
 def _length_drop(config: Config, seed: Seed) -> Drop | None:
@@ -288,8 +264,3 @@ def _other_text(seed: Seed, record: Qualification) -> Drop | None:
     if record.program == seed.digest:
         return None
     return Drop(seed.name, "qualified as another text", "qualify again: the corpus section or the parser has changed")
-
-
-def _rank(seed: Seed) -> tuple[float, int, str]:
-    measured = seed.qualification.accuracy if seed.qualification else seed.lemur_accuracy
-    return (-(measured or 0.0), seed.tokens, seed.name)

@@ -8,34 +8,65 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+PAPER = {"best rows": 109_913, "near-duplicates": 1_065, "train split": 849, "chat pairs": 1_698}  # Appendix B
 
 
 @dataclass(frozen=True)
 class Drop:
-    """One record that a stage dropped, and why; `reason` is one of few, `detail` names what it met."""
+    """One record that a stage dropped, and why; `reason` is one of few, `detail` names what it met.
+
+    `representative` is the record that stands for the dropped one from here on, where one does.
+    """
 
     name: str
     reason: str
     detail: str = ""
+    representative: str | None = None
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of curation: `kept` and the drops add up to what the stage before kept, where it only drops."""
+    """One step of curation: `kept` and what was dropped add up to what the stage before kept, where it only drops.
+
+    `unnamed` counts drops that have no name of their own, by reason.
+    """
 
     name: str
     kept: int
     drops: tuple[Drop, ...] = ()
+    unnamed: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def dropped(self) -> int:
+        """The number of records that the stage dropped, named or not."""
+        return sum(self.reasons.values())
 
     @property
     def reasons(self) -> dict[str, int]:
         """The number of drops by reason, the most frequent first."""
-        return dict(Counter(drop.reason for drop in self.drops).most_common())
+        return dict((Counter(drop.reason for drop in self.drops) + Counter(dict(self.unnamed))).most_common())
+
+    @property
+    def clusters(self) -> dict[str, list[str]]:
+        """The names that each representative stands for beside its own."""
+        found: dict[str, list[str]] = {}
+        for drop in self.drops:
+            if drop.representative is not None:
+                found.setdefault(drop.representative, []).append(drop.name)
+        return found
 
     def as_json(self) -> dict[str, Any]:
-        """Return the stage with every drop, for a ledger or a report."""
+        """Return the stage with every drop, for a ledger or a report; beside it what the paper counts there."""
         drops = [{"name": drop.name, "reason": drop.reason, "detail": drop.detail} for drop in self.drops]
-        return {"stage": self.name, "kept": self.kept, "dropped": len(drops), "reasons": self.reasons, "drops": drops}
+        return {
+            "stage": self.name,
+            "kept": self.kept,
+            "paper": PAPER.get(self.name),
+            "dropped": self.dropped,
+            "reasons": self.reasons,
+            "clusters": self.clusters,
+            "drops": drops,
+        }
 
 
 def sift(name: str, items: Iterable[T], why: Callable[[T], Drop | None]) -> tuple[list[T], Stage]:
@@ -51,13 +82,14 @@ def sift(name: str, items: Iterable[T], why: Callable[[T], Drop | None]) -> tupl
     return kept, Stage(name=name, kept=len(kept), drops=tuple(drops))
 
 
-def table(stages: Sequence[Stage]) -> list[tuple[str, int, int, str]]:
-    """Return one row a stage: its name, the number kept, the number dropped, and the reasons with their numbers."""
+def table(stages: Sequence[Stage]) -> list[tuple[str, int, int, int | None, str]]:
+    """Return one row a stage: its name, how many it kept and dropped, what the paper kept, and the reasons counted."""
     return [
         (
             stage.name,
             stage.kept,
-            len(stage.drops),
+            stage.dropped,
+            PAPER.get(stage.name),
             "; ".join(f"{reason} {count:,}" for reason, count in stage.reasons.items()),
         )
         for stage in stages

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
+
+from pydantic_core import from_json
 
 from orchestrator.errors import InfrastructureError
 
@@ -29,10 +30,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Lemur:
-    """What the wheel holds: its models by name, in order, and the number of trials."""
+    """What the wheel holds: its models by name, in order, and the number of trials.
+
+    `best_rows` are the trials with the highest accuracy of their task, data set, metric, model and epoch, ties
+    included: what LEMUR's own query for the best returns, and the paper begins with.
+    """
 
     models: tuple[Model, ...]
     trials: int
+    best_rows: int
 
 
 @dataclass(frozen=True)
@@ -56,21 +62,24 @@ def read(wheel: Path) -> Lemur:
         with zipfile.ZipFile(wheel) as archive, wheel.open("rb") as stream:
             sources: dict[str, bytes] = {}
             best: dict[str, float] = {}
-            trials = 0
+            trials = best_rows = 0
             for member in archive.infolist():
-                path = PurePosixPath(member.filename)
-                if member.filename.startswith(TRIALS) and path.suffix == ".json":
-                    records = json.loads(_content(stream, member))
-                    trials += len(records)
-                    _note_best(best, trial_file(member.filename), records)
-                elif str(path.parent) + "/" == MODELS and path.suffix == ".py" and path.name != "__init__.py":
-                    sources[path.stem] = _content(stream, member)
+                name = member.filename
+                if name.startswith(TRIALS) and name.endswith(".json"):
+                    accuracies = [record["accuracy"] for record in from_json(_content(stream, member))]
+                    trials += len(accuracies)
+                    if accuracies:
+                        best_rows += accuracies.count(max(accuracies))
+                        _note_best(best, trial_file(name), max(accuracies))
+                elif name.startswith(MODELS) and name.endswith(".py") and "/" not in name.removeprefix(MODELS):
+                    sources[name.removeprefix(MODELS).removesuffix(".py")] = _content(stream, member)
     except (OSError, ValueError, KeyError, TypeError, zlib.error, struct.error, zipfile.BadZipFile) as error:
         raise InfrastructureError(f"{wheel}: cannot be read as the LEMUR wheel: {error}; fetch it again") from error
+    sources.pop("__init__", None)
     if not sources:
         raise InfrastructureError(f"{wheel}: holds no models under {MODELS}; corpus.lemur must name nn-dataset")
     models = tuple(Model(name=name, source=sources[name], accuracy=best.get(name)) for name in sorted(sources))
-    return Lemur(models=models, trials=trials)
+    return Lemur(models=models, trials=trials, best_rows=best_rows)
 
 
 def trial_file(path: str) -> TrialFile:
@@ -81,12 +90,11 @@ def trial_file(path: str) -> TrialFile:
     """
     *_, folder, file = path.split("/")
     task, dataset, metric, model = folder.split("_", 3)
-    return TrialFile(task=task, dataset=dataset, metric=metric, model=model, epoch=int(PurePosixPath(file).stem))
+    return TrialFile(task=task, dataset=dataset, metric=metric, model=model, epoch=int(file.removesuffix(".json")))
 
 
-def _note_best(best: dict[str, float], file: TrialFile, records: list[dict[str, float]]) -> None:
-    if file.dataset == "cifar-10" and file.metric == "acc" and file.epoch == 1 and records:
-        accuracy = max(record["accuracy"] for record in records)
+def _note_best(best: dict[str, float], file: TrialFile, accuracy: float) -> None:
+    if file.dataset == "cifar-10" and file.metric == "acc" and file.epoch == 1:
         best[file.model] = max(accuracy, best.get(file.model, accuracy))
 
 

@@ -52,10 +52,7 @@ def messages(prompt: PromptConfig, admission: AdmissionConfig, *, task: Task | N
 
 def assistant(code: str) -> Message:
     """Return the answer that holds `code` as one fenced block, just as `extract` reads it."""
-    longest = max((_marks(line) for line in code.split("\n")), default=0)
-    fence = "`" * max(3, longest + 1)
-    ended = code if code.endswith("\n") else code + "\n"
-    return Message(role="assistant", content=f"{fence}python\n{ended}{fence}")
+    return Message(role="assistant", content=_fenced(code))
 
 
 def pair(
@@ -63,6 +60,19 @@ def pair(
 ) -> tuple[Message, ...]:
     """Return the whole chat that training reads: the prompt for `task` and `code` as its answer."""
     return (*messages(prompt, admission, task=task), assistant(code))
+
+
+def infill(whole: tuple[Message, ...], cut: str) -> tuple[Message, ...]:
+    """Return the chat `whole` with the program as `cut` shown in its prompt, to be answered with the program whole."""
+    *before, user, answer = whole
+    return (*before, Message(role="user", content=f"{user.content}\n\n{_INFILL}\n{_fenced(cut)}"), answer)
+
+
+def _fenced(code: str) -> str:
+    longest = max((_marks(line) for line in code.split("\n")), default=0)
+    fence = "`" * max(3, longest + 1)
+    ended = code if code.endswith("\n") else code + "\n"
+    return f"{fence}python\n{ended}{fence}"
 
 
 def _marks(line: str) -> int:
@@ -78,6 +88,8 @@ _SYSTEM = (
 )
 
 _SHORT_SYSTEM = "You design PyTorch networks that learn fast in one epoch."
+
+_INFILL = "Complete this module: the body of one method is missing. Answer with the complete module."
 
 _METHODS = """\
 - `def supported_hyperparameters():` returns {{'lr', 'momentum'}}.

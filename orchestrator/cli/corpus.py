@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -36,7 +37,10 @@ def corpus() -> None:
 @set_option
 @cache_option
 def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], cache: Path) -> None:
-    """Curate the seed corpus and write its chat pairs as OUT/corpus.jsonl, one a line in the messages format."""
+    """Curate the seed corpus and write its chat pairs as OUT/corpus.jsonl, one a line in the messages format.
+
+    OUT/stages.json says of every stage what it kept, what it dropped and why, and what the paper counted there.
+    """
     from orchestrator.corpus import entries
     from orchestrator.ledger import Ledger
     from orchestrator.records import Entry
@@ -49,11 +53,15 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
     if ledger.whole:
         click.echo(f"{ledger.path} is whole; remove it to build it again", err=True)
         return
+    began = time.monotonic()
     with prose().status("curating"):
         curation = curate(config, cache=cache)
     ledger.keep(0, why="the corpus was torn; it is written again as a whole")
     ledger.extend(tuple(entries(config, curation, Store(out / "objects"))))
     ledger.finish()
+    report = json.dumps([stage.as_json() for stage in curation.stages], indent=1, allow_nan=False)
+    (out / "stages.json").write_text(report + "\n", encoding="utf-8")
+    click.echo(f"built in {time.monotonic() - began:.1f} s: {ledger.path} and {out / 'stages.json'}", err=True)
     data_console().print(_table(curation))
 
 
@@ -118,8 +126,8 @@ def _table(curation: Curation) -> Table:
     from orchestrator.curation import table as rows
 
     shown = Table(title="curation")
-    for name in ("stage", "kept", "dropped", "reasons"):
-        shown.add_column(name, justify="right" if name in {"kept", "dropped"} else "left")
-    for name, kept, dropped, reasons in rows(curation.stages):
-        shown.add_row(name, f"{kept:,}", f"{dropped:,}", reasons)
+    for name in ("stage", "kept", "dropped", "the paper's", "reasons"):
+        shown.add_column(name, justify="left" if name in {"stage", "reasons"} else "right")
+    for name, kept, dropped, paper, reasons in rows(curation.stages):
+        shown.add_row(name, f"{kept:,}", f"{dropped:,}", "" if paper is None else f"{paper:,}", reasons)
     return shown

@@ -35,6 +35,7 @@ def test_lemurs_models_trials_and_accuracies_are_counted(wheel: Path) -> None:
     accuracies = [model.accuracy for model in found.models if model.accuracy is not None]
     assert len(found.models) == 10_482
     assert found.trials == 578_595
+    assert found.best_rows == 103_941
     assert len(accuracies) == 5_724
     assert round(statistics.median(accuracies), 3) == 0.439
 
@@ -46,5 +47,8 @@ def test_the_papers_chain_of_curation_gives_the_known_counts(wheel: Path) -> Non
     assert kept["parsed"] == 10_482
     assert kept["contract"] == 10_464
     assert kept["hyperparameters"] == 1_084
+    assert (kept["trial records"], kept["best rows"], kept["model files"]) == (578_595, 103_941, 10_482)
+    clusters = next(stage for stage in found.stages if stage.name == "near-duplicates").clusters
+    assert sum(len(members) for members in clusters.values()) == kept["length"] - kept["near-duplicates"]
     assert kept["chat pairs"] == 2 * len(found.seeds) == 2 * kept["train split"]
     assert kept["train split"] == round(0.8 * kept["near-duplicates"])

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import corpus, curation, qualify
-from orchestrator.config import Config, parse
+from orchestrator import corpus, curation, qualify, representatives
+from orchestrator.config import Config, NoveltyConfig, parse
 from orchestrator.errors import ConfigError
 from orchestrator.extract import extract
+from orchestrator.infill import MISSING
+from orchestrator.qualify import Seed
 from orchestrator.records import Candidate, Claimed, Evaluation, Measured, Verdict, digest
 from orchestrator.seams import Submission
 from orchestrator.store import Store
@@ -53,7 +55,7 @@ def wheel(tmp_path: Path) -> Path:
         for name, text in MODELS.items():
             archive.writestr(f"ab/nn/nn/{name}.py", text)
         folder = "ab/nn/stat/train/img-classification_cifar-10_acc_better-twin/1.json"
-        archive.writestr(folder, json.dumps([{"accuracy": 0.7}]))
+        archive.writestr(folder, json.dumps([{"accuracy": 0.7}, {"accuracy": 0.6}]))
     return path
 
 
@@ -104,9 +106,10 @@ class Evaluator:
 
 def test_every_stage_accounts_for_every_record_it_drops(wheel: Path) -> None:
     found = corpus.build(config(imports="torch", train_split=0.75), wheel=wheel, inspect=inspect)
-    rows = {stage.name: (stage.kept, len(stage.drops)) for stage in found.stages}
+    rows = {stage.name: (stage.kept, stage.dropped) for stage in found.stages}
     assert rows == {
-        "trial records": (1, 0),
+        "trial records": (2, 0),
+        "best rows": (1, 1),
         "model files": (10, 0),
         "parsed": (9, 1),
         "contract": (8, 1),
@@ -122,7 +125,10 @@ def test_every_stage_accounts_for_every_record_it_drops(wheel: Path) -> None:
     assert drops["broken"] == "syntax_error"
     assert drops["no-learn"] == "lacks Net.train_setup, Net.learn"
     assert drops["copy"] == "near-duplicate" or drops["good"] == "near-duplicate"
-    assert curation.table(found.stages)[2] == ("parsed", 9, 1, "syntax_error 1")
+    shown = {row[0]: row[1:] for row in curation.table(found.stages)}
+    assert shown["parsed"] == (9, 1, None, "syntax_error 1")
+    assert shown["best rows"] == (1, 1, 109_913, "a better trial of that model and epoch 1")
+    assert shown["chat pairs"] == (6, 0, 1_698, "")
     json.dumps([stage.as_json() for stage in found.stages])
 
 
@@ -131,7 +137,26 @@ def test_the_best_of_a_group_of_near_duplicates_stands_for_it(wheel: Path) -> No
     names = [seed.name for seed in seeds]
     assert names[0] == "better-twin"
     assert "good" not in names
-    assert any("better-twin" in drop.detail for drop in stages[-1].drops)
+    (drop,) = stages[-1].drops
+    assert drop.representative == "better-twin"
+    assert drop.detail == "of better-twin: 1.000, exact 1.000; first-epoch accuracy 0.7000 against none"
+    assert stages[-1].clusters == {"better-twin": [drop.name]}
+    assert stages[-1].as_json()["paper"] == 1_065
+
+
+def test_of_equally_accurate_near_duplicates_the_shorter_stands_for_the_others_then_the_name() -> None:
+    def seed(name: str, tokens: int, accuracy: float | None) -> Seed:
+        return Seed(name=name, text=b"", tokens=tokens, shingles=b"\1" * 8, lemur_accuracy=accuracy)
+
+    seeds = [seed("c", 9, 0.5), seed("d", 8, 0.5), seed("b", 8, 0.5), seed("a", 7, 0.4), seed("e", 7, None)]
+    kept, stage = representatives.deduplicate(NoveltyConfig(), seeds)
+    assert [seed.name for seed in kept] == ["b"]
+    assert {drop.name: drop.detail.partition("; ")[2] for drop in stage.drops} == {
+        "d": "as accurate and as long, the earlier name",
+        "c": "as accurate, 8 tokens against 9",
+        "a": "first-epoch accuracy 0.5000 against 0.4000",
+        "e": "first-epoch accuracy 0.5000 against none",
+    }
 
 
 def test_each_seed_gives_one_pair_a_task_with_its_text_and_shingles_in_the_store(wheel: Path, tmp_path: Path) -> None:
@@ -145,6 +170,25 @@ def test_each_seed_gives_one_pair_a_task_with_its_text_and_shingles_in_the_store
         assert extract(entry.messages[-1].content) == store.get(entry.source)
         assert len(store.get(entry.shingles)) % 8 == 0
     assert {entry.task for entry in entries} == {"mnist", "cifar10"}
+
+
+def test_a_seed_is_asked_for_whole_and_with_a_body_missing_where_the_authors_pairs_are_chosen(
+    wheel: Path, tmp_path: Path
+) -> None:
+    settings = config(train_split=1.0, pairs="full_infill")
+    found = corpus.build(settings, wheel=wheel, inspect=inspect)
+    entries = list(corpus.entries(settings, found, Store(tmp_path / "store")))
+    assert entries == list(corpus.entries(settings, found, Store(tmp_path / "store")))
+    assert found.stages[-1].kept == len(entries) == 2 * len(found.seeds)
+    for full, infill in zip(entries[::2], entries[1::2], strict=True):
+        assert infill.entry_id == full.entry_id.replace("@full", "@infill")
+        assert full.messages[-1] == infill.messages[-1]
+        assert infill.messages[1].content.startswith(full.messages[1].content)
+        shown, whole = extract(infill.messages[1].content), extract(full.messages[-1].content)
+        assert shown is not None
+        assert whole is not None
+        assert MISSING in shown.decode()
+        assert MISSING not in whole.decode()
 
 
 def test_building_twice_gives_the_same_corpus_and_another_seed_another_split(wheel: Path) -> None:
@@ -174,10 +218,10 @@ def test_the_length_of_seeds_can_be_bounded(wheel: Path) -> None:
 def test_selection_is_diverse_and_begins_with_the_best(wheel: Path) -> None:
     seeds, _ = corpus.candidates(config(imports="any"), wheel=wheel, inspect=inspect)
     twin = replace(seeds[0], name="zz-twin", lemur_accuracy=0.69)
-    chosen = corpus.select([*seeds, twin], 3)
+    chosen = representatives.select([*seeds, twin], 3)
     assert chosen[0].name == "better-twin"
     assert "zz-twin" not in [seed.name for seed in chosen]
-    assert chosen == corpus.select([twin, *reversed(seeds)], 3)
+    assert chosen == representatives.select([twin, *reversed(seeds)], 3)
 
 
 @pytest.mark.parametrize("section", [{"max_parameters": 5}, {"min_accuracy": 0.5}, {"strip_boilerplate": True}])
@@ -234,4 +278,4 @@ def test_only_named_programs_are_looked_at_where_names_are_given(wheel: Path) ->
     wanted = everything[0].name
     seeds, stages = corpus.candidates(config(), wheel=wheel, inspect=inspect, names=frozenset({wanted}))
     assert [seed.name for seed in seeds] == [wanted]
-    assert stages[2].name == "named"
+    assert stages[3].name == "named"

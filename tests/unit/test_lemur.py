@@ -29,7 +29,7 @@ def test_models_trials_and_first_epoch_accuracies_are_read(tmp_path: Path) -> No
             "ab/nn/nn/Big_Net-1.py": "x = 1\n",
             "ab/nn/nn/Alone.py": "y = 2\n",
             "ab/nn/nn/deep/Other.py": "z = 3\n",
-            CIFAR + "Big_Net-1/1.json": [{"accuracy": 0.3}, {"accuracy": 0.5}],
+            CIFAR + "Big_Net-1/1.json": [{"accuracy": 0.3}, {"accuracy": 0.5}, {"accuracy": 0.5}],
             CIFAR + "Big_Net-1/2.json": [{"accuracy": 0.9}],
             CIFAR + "Gone/1.json": [],
             "ab/nn/stat/train/img-classification_mnist_acc_Alone/1.json": [{"accuracy": 0.99}],
@@ -40,7 +40,8 @@ def test_models_trials_and_first_epoch_accuracies_are_read(tmp_path: Path) -> No
         lemur.Model(name="Alone", source=b"y = 2\n", accuracy=None),
         lemur.Model(name="Big_Net-1", source=b"x = 1\n", accuracy=0.5),
     )
-    assert found.trials == 4
+    assert found.trials == 5
+    assert found.best_rows == 4  # of four epochs, one has none and one has two that are equally good
 
 
 def test_a_models_name_may_hold_underscores_and_hyphens() -> None:

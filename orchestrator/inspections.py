@@ -113,18 +113,25 @@ class Inspections:
                 self._file.executemany("insert or replace into inspections values (?, ?, ?, ?, ?, ?)", rows)
 
     def _open(self) -> sqlite3.Connection:
-        file = sqlite3.connect(self._path, timeout=LOCK_SECONDS)
         try:
-            file.execute(TABLE)
+            return _connected(self._path)
         except sqlite3.OperationalError:
-            file.close()
             raise
         except sqlite3.DatabaseError:  # no database any more
-            file.close()
             self._path.unlink()
-            file = sqlite3.connect(self._path, timeout=LOCK_SECONDS)
-            file.execute(TABLE)
-        return file
+            return _connected(self._path)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """Open the file, which is atomic where a process dies, and need not be where the machine does."""
+    file = sqlite3.connect(path, timeout=LOCK_SECONDS)
+    try:
+        file.execute("pragma synchronous = off")
+        file.execute(TABLE)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _row(key: bytes, source: bytes, parsed: Parsed) -> Row:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ class Engine:
         with (self._folder / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         patient = Retrying(
-            retry=retry_if_exception_type((DockerException, RequestException)),
+            retry=retry_if_exception_type((DockerException, RequestException, OSError)),
             stop=stop_after_delay(START_SECONDS),
             wait=wait_fixed(0.1),
             reraise=True,
@@ -65,6 +66,13 @@ class Engine:
     def stop(self) -> None:
         """End it as a service manager would: it ends its containers first."""
         self._end(signal.SIGTERM)
+
+    def unmount(self) -> None:
+        """Take back what engines that were killed have mounted under the folder of an engine that does not run."""
+        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            place = Path(line.split()[1])
+            if place.is_relative_to(self._folder):
+                subprocess.run(["umount", str(place)], check=True)
 
     def kill(self) -> None:
         """End it and its containerd without a chance to do anything; the containers' own processes live on."""
@@ -142,6 +150,8 @@ class Engine:
     def _ping(self) -> None:
         assert self._process is not None
         assert self._process.poll() is None, f"dockerd ended; see {self._folder / 'dockerd.log'}"
+        with socket.socket(socket.AF_UNIX) as probe:  # the SDK would not close a socket that nobody answers
+            probe.connect(str(self._folder / "docker.sock"))
         with self.client(timeout=5) as client:
             client.ping()
 
@@ -179,3 +189,4 @@ def own_engine(folder: Path, *, image: str) -> Iterator[Engine]:
             engine.end_strays()
         finally:
             engine.stop()
+            engine.unmount()

@@ -39,19 +39,14 @@ SMALL = ("protocol.train_samples=512", "protocol.validation_samples=200")
 def programs(config: Config) -> list[bytes]:
     """Return the texts of the thirty programs with the fewest parameters that passed, laid out once."""
     folder = WORK / "programs"
-    names = chosen(config)
-    if not all((folder / f"{name}.py").is_file() for name in names):
-        folder.mkdir(parents=True, exist_ok=True)
-        for seed in curated(config, cache=CACHE, names=frozenset(names)):
-            (folder / f"{seed.name}.py").write_bytes(seed.text)
-    return [(folder / f"{name}.py").read_bytes() for name in names]
-
-
-def chosen(config: Config) -> list[str]:
-    """Return the names of the thirty, by their size."""
-    records = qualify.read(qualify.locate(config.corpus.qualified or ""), protocol=config.protocol.hash())
-    passed = [record for record in records.values() if record.state == "passed"]
-    return [record.name for record in sorted(passed, key=lambda one: (one.parameters or 0, one.name))[:COUNT]]
+    if not folder.is_dir():
+        records = qualify.read(qualify.locate(config.corpus.qualified or ""), protocol=config.protocol.hash())
+        sizes = {name: one.parameters or 0 for name, one in records.items() if one.state == "passed"}
+        seeds = curated(config, cache=CACHE, names=frozenset(sizes))  # some are too long for this configuration
+        folder.mkdir(parents=True)
+        for number, seed in enumerate(sorted(seeds, key=lambda seed: (sizes[seed.name], seed.name))[:COUNT]):
+            (folder / f"{number:02d}-{seed.name}.py").write_bytes(seed.text)
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def remarks(samples: Samples) -> list[str]:
 ROW = Row(
     name="generation",
     unit="tokens/s",
-    rounds=2,
+    rounds=1,
     code=("llm", "tests/benchmarks/generation.py", "tests/benchmarks/generation_side.py"),
     comparisons=(
         Comparison("transformers, one by one", "worker", ("one by one",), Goal("at least", 6.0)),

@@ -118,7 +118,7 @@ def remarks(samples: Samples) -> list[str]:
 ROW = Row(
     name="lora",
     unit="tokens/s",
-    rounds=2,
+    rounds=1,
     code=("llm", "tests/benchmarks/lora.py", "tests/benchmarks/lora_side.py"),
     comparisons=(Comparison("TRL's SFTTrainer", "worker", ("TRL",), Goal("at least", 1.2)),),
     sides=sides,

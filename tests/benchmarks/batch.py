@@ -37,14 +37,16 @@ SMALL = ("protocol.train_samples=512", "protocol.validation_samples=200")
 
 
 def programs(config: Config) -> list[bytes]:
-    """Return the texts of the thirty programs with the fewest parameters that passed, laid out once."""
+    """Return the texts of thirty programs that passed, evenly spaced by their number of parameters; laid out once."""
     folder = WORK / "programs"
     if not folder.is_dir():
         records = qualify.read(qualify.locate(config.corpus.qualified or ""), protocol=config.protocol.hash())
         sizes = {name: one.parameters or 0 for name, one in records.items() if one.state == "passed"}
         seeds = curated(config, cache=CACHE, names=frozenset(sizes))  # some are too long for this configuration
         folder.mkdir(parents=True)
-        for number, seed in enumerate(sorted(seeds, key=lambda seed: (sizes[seed.name], seed.name))[:COUNT]):
+        ranked = sorted(seeds, key=lambda seed: (sizes[seed.name], seed.name))
+        for number in range(COUNT):
+            seed = ranked[number * len(ranked) // COUNT]
             (folder / f"{number:02d}-{seed.name}.py").write_bytes(seed.text)
     return [path.read_bytes() for path in sorted(folder.iterdir())]
 
@@ -95,7 +97,7 @@ def evaluate(config: Config, prepared: Prepared, texts: list[bytes], completed: 
 
 def remarks(samples: Samples) -> list[str]:
     """Break down what the sandbox adds: slots' time outside of stages, and CPU time before the claims."""
-    found = [f"the {COUNT} with the fewest parameters of those that passed"]
+    found = [f"{COUNT} programs that passed, evenly spaced by size"]
     for name in SLOTS:
         first = samples[name][0]
         slots, stages = first.details["slots"], first.details["stages"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import tokenize
 
 from sandbox_image import contract, shingles
 
@@ -84,13 +83,12 @@ def compact(text: str, tree: ast.Module) -> str:
     for node in tree.body:
         if _is_main(node) or (isinstance(node, ast.Import | ast.ImportFrom) and _unused(node, loaded)):
             dropped |= set(_span(node))
-    for token in shingles.scan(text):
-        if token.type == tokenize.COMMENT:
-            number, column = token.start
-            rest = lines[number - 1][:column].rstrip()
-            lines[number - 1] = f"{rest}\n"
+    for lexeme in shingles.scan(text):
+        if lexeme.kind == "comment":
+            rest = lines[lexeme.row - 1][: lexeme.column].rstrip()
+            lines[lexeme.row - 1] = f"{rest}\n"
             if not rest:
-                dropped.add(number)
+                dropped.add(lexeme.row)
     return _tidy("".join(lines), dropped)
 
 
@@ -112,9 +110,9 @@ def _tidy(text: str, dropped: set[int]) -> str:
 
 def _string_lines(text: str) -> set[int]:
     numbers: set[int] = set()
-    for token in shingles.scan(text):
-        if token.type == tokenize.STRING and token.end[0] > token.start[0]:
-            numbers.update(range(token.start[0], token.end[0] + 1))
+    for lexeme in shingles.scan(text):
+        if lexeme.last_row > lexeme.row:  # only a string spans rows
+            numbers.update(range(lexeme.row, lexeme.last_row + 1))
     return numbers
 
 

@@ -15,7 +15,8 @@ from sandbox_image.supervisor import arm_watchdog
 def serve(*, life: float) -> None:
     """Answer every job-and-source pair from the host until it closes the connection or `life` seconds have passed.
 
-    The answer is the program to run, its shingles and its stripped form, each a frame of its own, then the findings.
+    The answer is the program to run where it is not the source, the shingles, and the stripped form where there is
+    one, each a frame of its own, then the findings; they are written at once. Pairs may arrive ahead of the answers.
     """
     arm_watchdog(life)
     send(wire.encode_json(wire.READY, {"python": sys.version.split()[0]}))
@@ -31,10 +32,10 @@ def serve(*, life: float) -> None:
 def _answer(job: dict[str, Any], source: bytes) -> None:
     switches = {name: job[name] for name in ("complete", "strip", "compact", "shingle")}
     found = inspect(source, **switches)
-    send(wire.encode(wire.PROGRAM, found.program))
-    send(wire.encode(wire.SHINGLES, found.shingles))
+    answer = b"" if found.program == source else wire.encode(wire.PROGRAM, found.program)
+    answer += wire.encode(wire.SHINGLES, found.shingles)
     if found.stripped is not None:
-        send(wire.encode(wire.STRIPPED, found.stripped))
+        answer += wire.encode(wire.STRIPPED, found.stripped)
     findings = {
         "state": found.state,
         "stage": found.stage,
@@ -45,4 +46,4 @@ def _answer(job: dict[str, Any], source: bytes) -> None:
         "hyperparameters_known": found.hyperparameters_known,
         "tokens": found.tokens,
     }
-    send(wire.encode_json(wire.PARSED, findings))
+    send(answer + wire.encode_json(wire.PARSED, findings))

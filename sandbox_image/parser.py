@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import tokenize
 import warnings
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -82,7 +81,7 @@ def _stripped(text: str, *, compact: bool) -> bytes | None:
             short = completion.compact(short, _parse(short))
         restored, _ = completion.complete(short, contract.outline(_parse(short)))
         contract.check(contract.outline(_parse(restored)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError, KeyError, tokenize.TokenError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError, KeyError):
         return None
     return short.encode()
 

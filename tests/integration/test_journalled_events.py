@@ -57,7 +57,7 @@ def test_containers_with_their_limits_stages_and_a_retry_are_journalled(tmp_path
 
 
 def test_a_quarantine_is_journalled(tmp_path: Path) -> None:
-    events = journalled(tmp_path, kills=2)
+    events = journalled(tmp_path, kills=3)  # two attempts, and a last one after the engine was proved to work
     (quarantine,) = (event.data for event in events if event.event == "quarantine")
     assert quarantine["candidate_id"] == "c001-0000"
     assert [event.event for event in events].count("retry") == 1

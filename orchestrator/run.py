@@ -29,6 +29,7 @@ from orchestrator.store import Store
 from orchestrator.weights import digests
 
 SHOWN_KEYS = 5
+RETIRED = (("novelty", "retrieval"),)  # keys that older versions froze, and that changed no decision
 
 
 class CycleFolder:
@@ -194,6 +195,9 @@ def _read_config(file: Path) -> Config:
         data = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise LedgerError(f"{file}: cannot be read: {error}") from error
+    for section, key in RETIRED:
+        if isinstance(data, dict) and isinstance(data.get(section), dict):
+            data[section].pop(key, None)
     return parse(data, origin=str(file))
 
 

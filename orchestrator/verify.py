@@ -14,7 +14,7 @@ from orchestrator.config import Config
 from orchestrator.errors import ConfigError, LedgerError
 from orchestrator.grading import Graded, Labels, graded
 from orchestrator.provenance import corpus_hash
-from orchestrator.records import Digest, Line, digest
+from orchestrator.records import Digest, Line, canonical, digest
 from orchestrator.references import references
 from orchestrator.run import RunFolder
 from orchestrator.weights import digests
@@ -196,7 +196,11 @@ def _check_weights(run: RunFolder, account: Account) -> int:
 
 
 def _check_provenance(run: RunFolder, dataset: Digest | None) -> int:
-    configs = {run.config.model_copy(update={"cycles": cycles}).hash() for cycles in range(1, run.config.cycles + 1)}
+    frozen = json.loads(read_bytes(run.path / "config.json"))  # an older version may have known other keys than ours
+    configs = set()
+    for cycles in range(1, run.config.cycles + 1):
+        ours = run.config.model_copy(update={"cycles": cycles})
+        configs |= {digest(canonical(frozen | {"cycles": cycles})), ours.hash()}
     records = run.provenance.read()
     corpus = corpus_hash(run.corpus.read())
     for number, record in enumerate(records, start=1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from orchestrator import provenance
 from orchestrator.account import JOURNAL
 from orchestrator.cli import main
 from orchestrator.config import Config
@@ -210,6 +212,22 @@ def test_a_log_that_was_pruned_is_accounted_for_and_nothing_else_is(run: Path) -
     store.path(predictions).unlink()
     with pytest.raises(LedgerError, match=f"predictions {predictions} is not stored"):
         verify(run, labels=labels)
+
+
+def test_a_run_whose_configuration_an_older_version_froze_is_read_and_holds(run: Path) -> None:
+    def age(folder: Path) -> None:
+        file = folder / "config.json"
+        frozen = json.loads(file.read_bytes())
+        frozen["novelty"]["retrieval"] = 0.6
+        del frozen["corpus"]["pairs"]
+        file.write_text(json.dumps(frozen, indent=1) + "\n")
+        gathered = provenance.gather(RunFolder.load(folder).config, sandbox={}, dataset=DATASET, seeds=seeds)
+        recorded = gathered.model_copy(update={"config": digest(canonical(frozen))})
+        provenance.record(RunFolder.load(folder).provenance, recorded)
+
+    seeds = RunFolder.load(run).corpus.read()
+    rechained(run, age)
+    assert {check.what: check for check in verify(run, labels=labels)}["verdicts"].count == 16
 
 
 def test_a_run_without_a_journal_is_said_to_have_none(run: Path) -> None:

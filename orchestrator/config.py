@@ -68,7 +68,11 @@ class Deadlines(Section):
 
 
 class SandboxConfig(Section):
-    """How a candidate is contained; every limit is applied by the engine and read back."""
+    """How a candidate is contained; every limit is applied by the engine and read back.
+
+    `ahead` is what the next container of a slot has done before its program comes: nothing (it is started then), the
+    import of torch, also what optimizers need, or the latter only while a core is idle. No accuracy depends on it.
+    """
 
     image: str = "nn-sandbox:cpu"
     runtime: Literal["runc", "runsc"] = "runc"
@@ -76,6 +80,7 @@ class SandboxConfig(Section):
     slots: Whole = 1
     threads: Whole = 1
     gpus: tuple[str, ...] = ()
+    ahead: Literal["nothing", "import", "optimizers", "idle"] = "idle"
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
     source_bytes: Whole = 256 * 1024
@@ -136,13 +141,17 @@ class AdmissionConfig(Section):
 
 
 class Budget(Section):
-    """How many candidates a cycle generates: fixed at first, until enough are admitted from `dynamic_from` on."""
+    """How many candidates a cycle generates: fixed at first, until enough are admitted from `dynamic_from` on.
+
+    `chunk` are generated as one batch; with `overlap` they are evaluated while the next chunk is generated.
+    """
 
     candidates: Whole = 50
     dynamic_from: Whole | None = 11
     admitted: Whole = 30
     cap: Whole = 400
     chunk: Whole = 16
+    overlap: bool = True
 
 
 class LlmConfig(Section):

@@ -87,7 +87,9 @@ class SandboxEvaluator:
             self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
             for slot in slots:
                 self._free.put(slot)
-            self._pool = stack.enter_context(Pool(self._start, slots=slots, needed=sandbox.deadlines.needed()))
+            self._pool = stack.enter_context(
+                Pool(self._start, slots=slots, needed=sandbox.deadlines.needed(), ahead=sandbox.ahead)
+            )
             self._intake = Intake(
                 parser=stack.enter_context(self._containers.parser(shingle=config.novelty.shingle)),
                 store=self._store,

@@ -11,11 +11,20 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from orchestrator.errors import InfrastructureError
+from orchestrator.headroom import Headroom
 from orchestrator.parsing import await_ready
 from orchestrator.sandbox import Container
+from sandbox_image import wire
 
 FIRST_UID = 10001
+LOOK = 0.5  # seconds between looks at the machine
+SPARE = 0.9  # idle cores, of which a container that warms up further takes one
+IMPORTED = 512 << 20  # bytes, more than a container with torch in it takes
+PATIENCE = 30.0  # seconds that a start waits for them
+TOLD = 1.0  # seconds in which a waiting container takes five bytes
 CLAIMS = 3  # containers that a claim looks at: each slot may hold one that died with an engine
 
 
@@ -54,21 +63,34 @@ class Starting:
 
 
 class Pool:
-    """Hands out started containers; behind each claim the slot's next container is already on its way."""
+    """Hands out started containers; behind each claim the slot's next container is already on its way.
 
-    def __init__(self, start: Callable[[Slot], Starting], *, slots: list[Slot], needed: float) -> None:
+    At most as many start at once as there are cores, each as soon as there is memory for it; how far they warm up
+    while they wait is `ahead` of `SandboxConfig`.
+    """
+
+    def __init__(self, start: Callable[[Slot], Starting], *, slots: list[Slot], needed: float, ahead: str) -> None:
         """`start` returns a container that was started; `needed` is the life in seconds that a claim must find."""
         self._start = start
         self._starting: dict[Slot, Container] = {}
         self._closing = threading.Event()
         self._needed = needed
-        self._threads = ThreadPoolExecutor(max_workers=len(slots), thread_name_prefix="pool")
+        self._ahead = ahead
+        at_once = min(len(slots), psutil.cpu_count() or 1)
+        self._threads = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="pool")
         self._waiting: dict[Slot, Future[Container]] = {}
+        self._told: dict[Slot, str] = {}  # the containers that were told to warm up further, until they are claimed
+        self._claims = threading.Lock()  # nothing but its program is sent to a container that was claimed
         self._slots = slots
+        self._headroom = Headroom()
+        self._warmer = threading.Thread(target=self._use_idle_cores, name="warmer", daemon=True)
 
     def __enter__(self) -> Self:
-        for slot in self._slots:
-            self._prepare(slot)
+        if self._ahead != "nothing":
+            for slot in self._slots:
+                self._prepare(slot)
+        if self._ahead == "idle":
+            self._warmer.start()
         return self
 
     def __exit__(
@@ -80,10 +102,12 @@ class Pool:
         for container in list(self._starting.values()):
             container.call_off()
         self._threads.shutdown(wait=True)
+        if self._ahead == "idle":
+            self._warmer.join()
         for waiting in self._waiting.values():
-            if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+            if (unused := _there(waiting)) is not None:
                 with contextlib.suppress(InfrastructureError):  # the next orchestrator reaps what is left
-                    waiting.result().close()
+                    unused.close()
 
     def claim(self, slot: Slot) -> Container:
         """Return a ready container for `slot`, for one use, and start the next one.
@@ -94,24 +118,62 @@ class Pool:
             InfrastructureError: it could not be started.
         """
         for _ in range(CLAIMS):
+            if slot not in self._waiting:
+                self._prepare(slot)
             try:
                 container = self._waiting[slot].result()
-            except InfrastructureError:
-                self._prepare(slot)
-                raise
-            self._prepare(slot)
+            finally:
+                self._replace(slot)
             if container.waits and container.expires - time.monotonic() > self._needed:
                 return container
             with contextlib.suppress(InfrastructureError):  # it was of no use, and its end is no reason to fail
                 container.close()
         raise InfrastructureError("containers that were ready end before a candidate can claim them")
 
+    def _replace(self, slot: Slot) -> None:
+        with self._claims:
+            del self._waiting[slot]
+            self._told.pop(slot, None)
+        if self._ahead != "nothing":
+            self._prepare(slot)
+
     def _prepare(self, slot: Slot) -> None:
-        self._waiting[slot] = self._threads.submit(self._warm, slot)
+        with self._claims:
+            self._waiting[slot] = self._threads.submit(self._warm, slot)
 
     def _warm(self, slot: Slot) -> Container:
+        self._await_memory()
         starting = self._start(slot)
         self._starting[slot] = starting.container
         if self._closing.is_set():
             starting.container.call_off()
-        return starting.ready()
+        container = starting.ready()
+        if self._ahead == "optimizers":
+            container.send(wire.encode(wire.WARM, b""), timeout=TOLD)
+        return container
+
+    def _await_memory(self) -> None:
+        """Wait while memory is short, within bounds: what runs may need longer than a claim can wait."""
+        end = time.monotonic() + PATIENCE
+        while self._headroom.memory() < IMPORTED and time.monotonic() < end and not self._closing.wait(LOOK):
+            pass
+
+    def _use_idle_cores(self) -> None:
+        """Tell one waiting container at a time to warm up further, while a core has nothing else to do."""
+        while not self._closing.wait(LOOK):
+            if self._headroom.cores() < SPARE:
+                continue
+            with self._claims:
+                for slot, waiting in self._waiting.items():
+                    container = _there(waiting)
+                    if container is not None and self._told.get(slot) != container.id:
+                        self._told[slot] = container.id
+                        container.send(wire.encode(wire.WARM, b""), timeout=TOLD)
+                        break
+
+
+def _there(waiting: Future[Container]) -> Container | None:
+    """Return a container that is ready; None while it starts, and where it failed."""
+    if not waiting.done() or waiting.cancelled() or waiting.exception() is not None:
+        return None
+    return waiting.result()

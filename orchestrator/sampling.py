@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -76,6 +77,9 @@ class Sampling:
 
     def _evaluate(self, *, start: int, end: int, chunks: Sequence[GenerationChunk], adapter: Path | None) -> None:
         folder = self._folder
+        if not self._config.budget.overlap:
+            deque(self._generate(chunks, adapter, threading.Event()), maxlen=0)  # all of it, into the ledger
+            chunks = ()
         judged = len(folder.verdicts.read())
         waiting = folder.completions.read()[max(start, judged) : end]
         with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Process 1 of a container that serves one candidate: it warms up, forks, relays, and says how the child ended.
+"""Process 1 of a container that serves one candidate: it imports torch, forks, relays, and says how the child ended.
 
 It is a convenience and no guard. It holds no secret, and a candidate that took it over would gain nothing: the host
 keeps the labels, the clock and the limits.
@@ -14,7 +14,7 @@ import signal
 import sys
 from typing import Any
 
-from sandbox_image import wire
+from sandbox_image import warm, wire
 from sandbox_image.relay import CHUNK, HOST_IN, Child, Relay, send
 
 PR_SET_PDEATHSIG = 1
@@ -27,13 +27,14 @@ def prctl(option: int, value: int) -> None:
 
 
 def supervise(*, life: float) -> None:
-    """Warm up, wait for one job, run it in a child under its own uid, report, and wait to be killed.
+    """Import torch, wait for one job, run it in a child under its own uid, report, and wait to be killed.
 
     The container ends by itself `life` seconds after its start, or when the host closes the connection.
     """
     prctl(PR_SET_DUMPABLE, 0)
     arm_watchdog(life)
-    send(wire.encode_json(wire.READY, warm_up()))
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    send(wire.encode_json(wire.READY, warm.import_torch() | {"nofile": files}))
     host = wire.Decoder(wire.TO_CONTAINER)
     job, source, rest = _receive_job(host)
     Relay(child=_fork(job, source), host=host, pending=rest, limits=job["log"]).run()
@@ -47,29 +48,17 @@ def arm_watchdog(life: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, life)
 
 
-def warm_up() -> dict[str, Any]:
-    """Import torch and what its first optimizer pulls in, without a parallel operation; return the versions."""
-    import numpy
-    import torch
-
-    torch.set_num_threads(1)
-    weight = torch.zeros(1, requires_grad=True)
-    torch.optim.SGD([weight], lr=0.1, momentum=0.9)
-    return {
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "python": sys.version.split()[0],
-        "nofile": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-    }
-
-
 def _receive_job(host: wire.Decoder) -> tuple[dict[str, Any], bytes, list[wire.Frame]]:
     frames: list[wire.Frame] = []
     while len(frames) < len((wire.JOB, wire.SOURCE)):
         data = os.read(HOST_IN, CHUNK)
         if not data:
             os._exit(0)
-        frames += host.feed(data)
+        for frame in host.feed(data):
+            if frame.kind == wire.WARM:
+                warm.import_optimizers()
+            else:
+                frames.append(frame)
     return frames[0].json(), frames[1].payload, frames[2:]
 
 

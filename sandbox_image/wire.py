@@ -14,6 +14,7 @@ STREAM_LIMIT = 64 * 1024
 SOURCE_LIMIT = 8 * 1024 * 1024
 IMAGES_LIMIT = 1 << 30
 
+WARM = b"W"  # host: import what optimizers need, while no job is there
 JOB = b"J"  # host: JSON, what to do with the source that follows
 SOURCE = b"S"  # host: the program's bytes
 IMAGES = b"I"  # host: validation images, uint8, only after training
@@ -31,7 +32,7 @@ PROGRAM = b"P"  # container: the bytes that would run
 STRIPPED = b"Q"  # container: a program's bytes without the parts that completion restores
 SHINGLES = b"H"  # container: little-endian uint64 hashes
 
-TO_CONTAINER = {JOB: JSON_LIMIT, SOURCE: SOURCE_LIMIT, IMAGES: IMAGES_LIMIT}
+TO_CONTAINER = {WARM: 0, JOB: JSON_LIMIT, SOURCE: SOURCE_LIMIT, IMAGES: IMAGES_LIMIT}
 FROM_CANDIDATE = {STAGE: MARK_LIMIT, CLAIM: MARK_LIMIT, ERROR: JSON_LIMIT, PREDICTIONS: 2 * 1024 * 1024}
 FROM_SUPERVISOR = FROM_CANDIDATE | {
     READY: JSON_LIMIT,

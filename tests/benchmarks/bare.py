@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sandbox_image import stages, supervisor, wire
+from sandbox_image import stages, warm, wire
 
 
 def main(work_file: str) -> None:
@@ -26,7 +26,8 @@ def main(work_file: str) -> None:
     work = json.loads(Path(work_file).read_text(encoding="utf-8"))
     stages.DATA = Path(work["data"])
     images = Path(work["images"]).read_bytes()
-    supervisor.warm_up()
+    warm.import_torch()
+    warm.import_optimizers()
     done = [run(one["job"], Path(one["source"]).read_bytes(), images) for one in work["programs"]]
     sys.stdout.write(json.dumps(done))
 

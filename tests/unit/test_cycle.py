@@ -51,6 +51,16 @@ def test_the_same_seed_gives_the_same_ledgers_and_another_seed_others(tmp_path: 
     assert benches[0].ledgers() != benches[2].ledgers()
 
 
+def test_overlap_changes_when_candidates_are_evaluated_and_no_ledger(tmp_path: Path) -> None:
+    overlapped, apart = (
+        Bench(tmp_path / name, config(budget={"candidates": 20, "overlap": overlap}))
+        for name, overlap in (("overlapped", True), ("apart", False))
+    )
+    overlapped.run()
+    apart.run()
+    assert overlapped.ledgers() == apart.ledgers()
+
+
 def test_a_run_broken_anywhere_and_resumed_equals_one_that_never_broke(tmp_path: Path) -> None:
     whole = Bench(tmp_path / "whole", config())
     whole.run()

@@ -10,10 +10,15 @@ from typing import Any
 
 
 def import_torch() -> dict[str, Any]:
-    """Import torch for a process that forks later, without a parallel operation; return the versions."""
+    """Import torch, and all that comes before a candidate's first statement, for a process that forks later.
+
+    No parallel operation runs: after one, a child would hang in OpenMP. Returns the versions.
+    """
     with _uncollected():
-        import numpy
+        import numpy.random
         import torch
+
+        import sandbox_image.stages  # noqa: F401 - for the child
 
         torch.set_num_threads(1)
     gc.freeze()  # neither the collector here nor that of the child walks, and so copies, what is there for good

@@ -20,7 +20,7 @@ from tests.benchmarks.result import HEAD, lines, settled
 from tests.benchmarks.row import PROJECT, WORK, Row
 
 RESULTS = PROJECT / "results" / "bench"
-ROWS = ("claim", "data", "novelty", "failing", "cold", "batch", "generation", "lora", "curation", "cycle")
+ROWS = ("claim", "data", "novelty", "failing", "cold", "batch", "generation", "lora", "curation", "overlap", "cycle")
 WIDTH = 200
 
 

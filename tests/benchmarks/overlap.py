@@ -1,0 +1,100 @@
+"""Sampling one cycle's candidates: all generated and then evaluated, against evaluating while the next are generated.
+
+All use every core: one after the other with all threads, at once with all threads each, or at once with the threads
+shared out, so that the LLM has one core and one slot has the other. The adapter is trained once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from orchestrator.config import Config, load
+from orchestrator.cycle import Loop
+from orchestrator.ledger import run_lock
+from orchestrator.parts import real_parts
+from orchestrator.progress import Event, StageBegins
+from orchestrator.records import Adapter, Entry
+from orchestrator.run import RunFolder
+from orchestrator.seams import Trainer
+from tests.benchmarks.machine import settle
+from tests.benchmarks.result import Comparison, Goal, Sample
+from tests.benchmarks.row import CACHE, CONFIG, WORK, Row, Samples, Sides
+
+AFTER, AT_ONCE, SHARED = "one after the other", "at once", "at once, threads shared out"
+WAYS = {
+    AFTER: (),
+    AT_ONCE: ("budget.chunk=8",),
+    SHARED: ("budget.chunk=8", "llm.model.threads=1", "sandbox.slots=1"),
+}
+SMALL = ("budget.candidates=8", "llm.decoding.max_new_tokens=200", "llm.sft.epochs=1", "corpus.entries=4")
+
+
+@dataclass(frozen=True)
+class Once:
+    """A trainer that trains the first time and hands out the same adapter from then on."""
+
+    trainer: Trainer
+    folder: Path
+
+    def train(self, *, entries: Sequence[Entry], adapter: Path | None, output: Path, seed: int) -> Adapter:
+        """Train as `trainer` does unless that was done; see `seams.Trainer`."""
+        record, weights = self.folder / "adapter.json", self.folder / "adapter"
+        if not record.is_file():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            made = self.trainer.train(entries=entries, adapter=adapter, output=weights, seed=seed)
+            record.write_text(made.model_dump_json(), encoding="utf-8")
+        shutil.copytree(weights, output)
+        return Adapter.model_validate_json(record.read_text(encoding="utf-8"))
+
+
+def sample(config: Config, adapter: Path) -> Sample:
+    """Run one cycle in a new folder; the seconds from its first candidate to its last decision."""
+    moments: dict[str, float] = {}
+
+    def observe(event: Event) -> None:
+        if isinstance(event, StageBegins):
+            if event.name == "sample":
+                settle()
+            moments[event.name] = time.monotonic()
+
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        with run_lock(folder):
+            run = RunFolder.create(folder, config)
+            parts = real_parts(run, cache=CACHE, observe=observe)
+            (summary,) = Loop(run, replace(parts, trainer=Once(parts.trainer, adapter)), observe=observe).run()
+        return Sample(moments["append"] - moments["sample"], {"summary": summary.model_dump(mode="json")})
+
+
+@contextmanager
+def sides(*, quick: bool) -> Iterator[Sides]:
+    """Read the configurations."""
+    small = SMALL if quick else ()
+    adapter = WORK / ("adapter-quick" if quick else "adapter")
+    yield {name: partial(sample, load(CONFIG, (*small, *settings)), adapter) for name, settings in WAYS.items()}
+
+
+def remarks(samples: Samples) -> list[str]:
+    """Say how many candidates trained."""
+    valid = {name: taken[0].details["summary"]["valid"] for name, taken in samples.items()}
+    return [", ".join(f"{name}: {count} valid" for name, count in valid.items())]
+
+
+ROW = Row(
+    name="overlap",
+    unit="s",
+    rounds=2,
+    code=("orchestrator", "llm", "sandbox_image", "configs/quickstart.yaml", "tests/benchmarks/overlap.py"),
+    comparisons=tuple(Comparison(way, AFTER, (way,), Goal("at most", 1.0)) for way in (AT_ONCE, SHARED)),
+    sides=sides,
+    notes=("the default of the quickstart is to be the fastest",),
+    remarks=remarks,
+)

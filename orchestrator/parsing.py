@@ -204,6 +204,5 @@ def await_ready(container: Container, *, seconds: float) -> dict[str, object]:
             return arrival.frame.json()
     end = container.close()
     prose = bytes(container.prose).decode("utf-8", "replace").strip()[-500:]
-    raise InfrastructureError(
-        f"a sandbox container was not ready after {seconds:g} s (exit code {end.exit_code}): {prose or 'no output'}"
-    )
+    happened = f"was not ready after {seconds:g} s" if arrival is None else "ended before it was ready"
+    raise InfrastructureError(f"a sandbox container {happened} (exit code {end.exit_code}): {prose or 'no output'}")

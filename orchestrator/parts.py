@@ -44,7 +44,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
     def seeds(store: Store) -> Iterable[Entry]:
         curation = curate(config, cache=cache, record=run.record)
         for stage in curation.stages:
-            observe(Note(f"corpus, {stage.name}: kept {stage.kept:,}, dropped {len(stage.drops):,}"))
+            observe(Note(f"corpus, {stage.name}: kept {stage.kept:,}, dropped {stage.dropped:,}"))
         return entries(config, curation, store)
 
     def pair(source: str) -> tuple[Message, ...]:

@@ -23,7 +23,8 @@ def next_round(budget: Budget, cycle: int, admitted: Sequence[bool]) -> int:
     """
     generated = len(admitted)
     if not dynamic(budget, cycle):
-        return budget.candidates if generated == 0 else 0
+        first = budget.first if cycle == 1 else None
+        return (first or budget.candidates) if generated == 0 else 0
     missing = budget.admitted - sum(admitted)
     if missing <= 0:
         return 0

@@ -9,12 +9,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from orchestrator.errors import ConfigError
+from orchestrator.lineage import read
 from orchestrator.records import Decoding, Limits, LoraSpec, ModelSpec, SftSpec, canonical, digest
 
 MIB = 1 << 20
 Positive = Annotated[float, Field(gt=0)]
 Whole = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+UNSAID = {"normalisation": "channels"}  # what protocols meant before they had the key: not hashed, so that hashes stay
 
 
 class Section(BaseModel):
@@ -24,11 +26,16 @@ class Section(BaseModel):
 
 
 class Protocol(Section):
-    """What defines an accuracy. Verdicts with the same protocol hash may be compared and reused."""
+    """What defines an accuracy. Verdicts with the same protocol hash may be compared and reused.
+
+    `normalisation` by `channels` takes mean and deviation of each channel from the training split, after its samples
+    are drawn, for both splits; `augmentation` changes training images only.
+    """
 
     dataset: Literal["fashion-mnist", "cifar10", "cifar100", "svhn"] = "cifar10"
     split: Literal["official", "holdout"] = "official"
     resolution: Whole = 32
+    normalisation: Literal["channels"] = "channels"
     augmentation: Literal["none", "crop_flip"] = "crop_flip"
     train_samples: Whole | None = None
     validation_samples: Whole | None = None
@@ -41,7 +48,8 @@ class Protocol(Section):
 
     def hash(self) -> str:
         """Return the SHA-256 under which results of this protocol are comparable."""
-        return digest(canonical(self.model_dump(mode="json")))
+        plain = self.model_dump(mode="json")
+        return digest(canonical(dict(plain.items() - UNSAID.items())))
 
 
 class Deadlines(Section):
@@ -143,24 +151,34 @@ class AdmissionConfig(Section):
 class Budget(Section):
     """How many candidates a cycle generates: fixed at first, until enough are admitted from `dynamic_from` on.
 
-    `chunk` are generated as one batch; with `overlap` they are evaluated while the next chunk is generated.
+    Cycle 1 generates `first` of them where it is given. `chunk` are generated as one batch; with `overlap` they are
+    evaluated while the next chunk is generated.
     """
 
     candidates: Whole = 50
+    first: Whole | None = None
     dynamic_from: Whole | None = 11
     admitted: Whole = 30
     cap: Whole = 400
     chunk: Whole = 16
     overlap: bool = True
 
+    @model_validator(mode="after")
+    def _first_is_fixed(self) -> Budget:
+        if self.first is not None and self.dynamic_from == 1:
+            raise ValueError(f"first is {self.first}, but dynamic_from is 1: leave first out, or raise dynamic_from")
+        return self
+
 
 class LlmConfig(Section):
     """The generator: its base model, decoding and fine-tuning.
 
     `iterate` off fine-tunes once, on the seed corpus, and keeps that adapter (paper, Appendix F, no iteration);
-    `finetune` off samples from the base model throughout.
+    `finetune` off samples from the base model throughout. With `sampler: corpus` no model is loaded: the run draws
+    programs from its own corpus instead, which is what a model that only remembers would write.
     """
 
+    sampler: Literal["model", "corpus"] = "model"
     model: ModelSpec
     decoding: Decoding = Decoding()
     lora: LoraSpec = LoraSpec()
@@ -168,6 +186,12 @@ class LlmConfig(Section):
     continue_adapter: bool = False
     finetune: bool = True
     iterate: bool = True
+
+    @model_validator(mode="after")
+    def _the_corpus_is_not_tuned(self) -> LlmConfig:
+        if self.sampler == "corpus" and self.finetune:
+            raise ValueError("sampler is corpus, so that there is no model to fine-tune: set finetune to false")
+        return self
 
 
 class PromptConfig(Section):
@@ -216,20 +240,15 @@ class Config(Section):
 
 
 def load(path: Path, overrides: tuple[str, ...] = ()) -> Config:
-    """Read `path`, apply `section.key=value` overrides (values are YAML), and validate.
+    """Read `path` and what it extends, apply `section.key=value` overrides (values are YAML), and validate.
 
     Raises:
-        ConfigError: the file cannot be read, or a key or value is wrong; the message names both.
+        ConfigError: a file cannot be read, or a key or value is wrong; the message names both.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: the top level must be a mapping of sections")
+    data, files = read(path)
     for override in overrides:
         _override(data, override)
-    return parse(data, origin=str(path))
+    return parse(data, origin=", which extends ".join(map(str, files)))
 
 
 def parse(data: dict[str, Any], *, origin: str) -> Config:

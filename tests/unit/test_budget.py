@@ -18,6 +18,13 @@ def test_a_fixed_budget_is_one_round() -> None:
     assert next_round(Budget(dynamic_from=None), 22, []) == 50
 
 
+def test_the_first_cycle_may_be_larger_than_the_others() -> None:
+    budget = Budget(first=64, candidates=32, dynamic_from=3)
+    assert [next_round(budget, cycle, []) for cycle in (1, 2)] == [64, 32]
+    assert next_round(budget, 1, [False] * 64) == 0
+    assert next_round(budget, 3, []) == next_round(Budget(dynamic_from=3), 3, [])
+
+
 def test_a_dynamic_budget_begins_with_what_it_needs_at_least() -> None:
     assert next_round(FIXED, 11, []) == 32
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.config import load
+from orchestrator import qualify
+from orchestrator.config import Config, Protocol, load
 from orchestrator.errors import ConfigError
+from orchestrator.records import canonical, digest
+from orchestrator.run import RunFolder, dump
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SHIPPED = sorted(CONFIGS.glob("*.yaml"))
+ABLATIONS = {
+    "no-novelty": {"novelty.enabled"},
+    "no-threshold": {"admission.threshold", "admission.reported_threshold"},
+    "no-iteration": {"llm.iterate"},
+    "corpus": {"llm.sampler", "llm.finetune"},
+}
 
 
 def test_there_are_shipped_configurations() -> None:
@@ -34,6 +45,90 @@ def test_the_paper_configuration_has_the_papers_constants() -> None:
     assert not config.admission.enforce_budget
 
 
+def flat(config: Config) -> dict[str, Any]:
+    """The values of `config` by section and key."""
+    plain = dump(config)
+    sections = {key: value if isinstance(value, dict) else {"": value} for key, value in plain.items()}
+    return {f"{section}.{key}".rstrip("."): value for section, keys in sections.items() for key, value in keys.items()}
+
+
+def differing(name: str, base: str) -> set[str]:
+    """What one shipped configuration says otherwise than another, their names aside."""
+    ours, theirs = flat(load(CONFIGS / f"{name}.yaml")), flat(load(CONFIGS / f"{base}.yaml"))
+    return {key for key in ours if ours[key] != theirs[key]} - {"name"}
+
+
+@pytest.mark.parametrize("base", ["cpu-study", "paper-cifar10"])
+@pytest.mark.parametrize("ablation", ABLATIONS)
+def test_an_ablation_removes_one_ingredient_and_changes_nothing_else(base: str, ablation: str) -> None:
+    budget = {"budget.dynamic_from"} if base == "paper-cifar10" and ablation in ("no-iteration", "corpus") else set()
+    assert differing(f"{base}-{ablation}", base) == ABLATIONS[ablation] | budget
+
+
+@pytest.mark.parametrize("base", ["cpu-study", "paper-cifar10"])
+def test_without_a_threshold_the_share_above_the_main_runs_is_reported(base: str) -> None:
+    without = load(CONFIGS / f"{base}-no-threshold.yaml").admission
+    assert without.reported_threshold == load(CONFIGS / f"{base}.yaml").admission.threshold
+
+
+@pytest.mark.parametrize(("task", "threshold"), [("cifar100", 0.2), ("svhn", 0.7)])
+def test_the_papers_other_data_sets_differ_in_task_and_threshold_only(task: str, threshold: float) -> None:
+    changed = {"protocol.dataset", "prompt.task", "admission.threshold"}
+    assert differing(f"paper-{task}", "paper-cifar10") == changed
+    assert load(CONFIGS / f"paper-{task}.yaml").admission.threshold == threshold
+
+
+def test_the_study_samples_64_candidates_first_and_32_in_each_later_cycle() -> None:
+    budget = load(CONFIGS / "cpu-study.yaml").budget
+    assert (budget.first, budget.candidates, budget.dynamic_from) == (64, 32, None)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_seeds_that_a_shipped_configuration_names_were_measured_under_its_protocol(path: Path) -> None:
+    config = load(path)
+    if config.corpus.qualified is not None:
+        assert qualify.read(qualify.locate(config.corpus.qualified), protocol=config.protocol.hash())
+
+
+OTHERWISE: dict[str, Any] = {
+    "dataset": "svhn",
+    "split": "holdout",
+    "resolution": 64,
+    "normalisation": "none",
+    "augmentation": "none",
+    "train_samples": 100,
+    "validation_samples": 100,
+    "batch": 32,
+    "lr": 0.1,
+    "momentum": 0.5,
+    "dropout": 0.5,
+    "epochs": 2,
+    "seed": 7,
+}
+
+
+def test_all_that_a_protocol_says_is_in_its_hash() -> None:
+    assert set(OTHERWISE) == set(Protocol.model_fields)
+    hashes = {Protocol().model_copy(update={key: value}).hash() for key, value in OTHERWISE.items()}
+    assert len(hashes | {Protocol().hash()}) == len(OTHERWISE) + 1
+
+
+def test_a_protocol_from_before_it_named_its_normalisation_has_the_same_hash() -> None:
+    plain = Protocol().model_dump(mode="json")
+    assert plain.pop("normalisation") == "channels"
+    assert Protocol().hash() == digest(canonical(plain))
+
+
+def test_a_run_that_was_frozen_before_there_were_these_keys_goes_on(tmp_path: Path) -> None:
+    config = load(CONFIGS / "quickstart.yaml")
+    plain = dump(config)
+    for section, key in (("protocol", "normalisation"), ("llm", "sampler"), ("budget", "first")):
+        del plain[section][key]
+    (tmp_path / "config.json").write_text(json.dumps(plain))
+    assert RunFolder.create(tmp_path, config).config == config
+    assert RunFolder.load(tmp_path).config.hash() == config.hash()
+
+
 @pytest.mark.parametrize(
     ("override", "named"),
     [
@@ -44,6 +139,8 @@ def test_the_paper_configuration_has_the_papers_constants() -> None:
         ("name.first=x", "name is a value"),
         ("nonsense", "section.key=value"),
         ("prompt.task=svhn", "prompt.task is svhn but protocol.dataset is fashion-mnist"),
+        ("llm.sampler=corpus", "sampler is corpus, .*: set finetune to false"),
+        ("budget={first: 3, dynamic_from: 1}", "budget: .*first is 3, but dynamic_from is 1"),
     ],
 )
 def test_a_wrong_override_is_refused_and_named(override: str, named: str) -> None:

@@ -1,0 +1,64 @@
+"""The file of a configuration laid over the file that it extends: only what differs has to be written again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.errors import ConfigError
+
+EXTENDS = "extends"
+
+
+def read(path: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """Return the sections of the YAML file `path` over those of the file that it extends, and the files, `path` first.
+
+    `extends: other.yaml` names one file, relative to the folder of the file that says it, which may extend another in
+    turn. Sections are merged key by key, sections in them too; any other value, a list as well, takes the place of the
+    one below it. Whoever extends a file has a name of its own, or its run would go on with the other's.
+
+    Raises:
+        ConfigError: a file cannot be read or holds no sections, or extends nothing that is there, or in the end itself.
+    """
+    files = [path]
+    data = _sections(path)
+    while EXTENDS in data:
+        below = _extended(files[-1], data.pop(EXTENDS), named=len(files) > 1 or "name" in data)
+        if any(below.samefile(file) for file in files):
+            chain = " -> ".join(map(str, [*files, below]))
+            raise ConfigError(f"{files[-1]}: {EXTENDS}: goes round in a circle, {chain}; remove one of these lines")
+        files.append(below)
+        data = _over(_sections(below), data)
+    return data, tuple(files)
+
+
+def _sections(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: the top level must be a mapping of sections")
+    return data
+
+
+def _extended(path: Path, name: Any, *, named: bool) -> Path:
+    if not isinstance(name, str):
+        raise ConfigError(f"{path}: {EXTENDS}: write the name of one file, relative to the folder of this one")
+    if not named:
+        raise ConfigError(f"{path}: name: is missing; a configuration that extends another needs a name of its own")
+    below = path.parent / name
+    if not below.is_file():
+        raise ConfigError(f"{path}: {EXTENDS}: there is no file {below}; name one relative to the folder of this one")
+    return below
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return `below` with what `above` says in its place, or merged into it where both are sections."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged

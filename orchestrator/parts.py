@@ -12,12 +12,13 @@ from pathlib import Path
 
 from orchestrator import prompts, provenance
 from orchestrator.account import commitment
+from orchestrator.baseline import CorpusGenerator
 from orchestrator.config import Config
 from orchestrator.containers import Containers
 from orchestrator.corpus import entries
 from orchestrator.cycle import Parts
 from orchestrator.datasets import Prepared, prepare
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.progress import Note, Observer, unobserved
 from orchestrator.records import Entry, Message
@@ -52,7 +53,12 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
 
     @functools.cache
     def base_model() -> str | None:
-        return provenance.model_hash(config.llm.model, cache)
+        return provenance.model_hash(config.llm.model, cache) if config.llm.sampler == "model" else None
+
+    def sampler() -> Generator:
+        if config.llm.sampler == "corpus":
+            return CorpusGenerator(run)
+        return generator(config, cache=cache, log=log, observe=observe)
 
     def reap() -> None:
         with Containers(config.sandbox, owner=OWNER, record=run.record):
@@ -60,7 +66,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
 
     return Parts(
         reap=reap,
-        generator=generator(config, cache=cache, log=log, observe=observe),
+        generator=sampler(),
         evaluator=lambda: sandbox(run, prepared, cache=cache, model_hash=base_model),
         trainer=trainer(config, cache=cache, log=log, observe=observe),
         seeds=seeds,
@@ -72,7 +78,13 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
 
 
 def generator(config: Config, *, cache: Path, log: Path, observe: Observer = unobserved) -> Generator:
-    """Return what samples from the configured model, in a worker that writes its prose to `log`."""
+    """Return what samples from the configured model, in a worker that writes its prose to `log`.
+
+    Raises:
+        ConfigError: the configuration samples no model.
+    """
+    if config.llm.sampler != "model":
+        raise ConfigError("llm.sampler is corpus, and only a run has one: set it to model to sample the model")
     return LlmGenerator(
         model=config.llm.model,
         decoding=config.llm.decoding,

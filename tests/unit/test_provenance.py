@@ -26,6 +26,14 @@ def test_a_folder_without_git_has_no_revision(tmp_path: Path) -> None:
     assert record.packages["pydantic"]
 
 
+def test_a_run_that_samples_its_corpus_names_no_model(tmp_path: Path) -> None:
+    llm = CONFIG.llm.model_copy(update={"sampler": "corpus", "finetune": False})
+    config = CONFIG.model_copy(update={"llm": llm})
+    record = provenance.gather(config, sandbox=SANDBOX, dataset=digest(b"data"), seeds=[], checkout=tmp_path)
+    assert (record.sampler, record.model, record.model_hash, record.device) == ("corpus", "none", None, "none")
+    assert (gathered(tmp_path).sampler, gathered(tmp_path).model) == ("model", CONFIG.llm.model.source)
+
+
 def test_a_changed_checkout_is_called_dirty(tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
@@ -61,7 +69,7 @@ def test_the_surroundings_of_a_run_name_the_engine_and_the_base_model(tmp_path: 
 
 def test_a_line_from_before_the_model_hash_was_recorded_is_read(tmp_path: Path) -> None:
     plain = gathered(tmp_path).model_dump(mode="json")
-    for name in ("model_hash", "gpus", "components"):
+    for name in ("model_hash", "gpus", "components", "sampler"):
         del plain[name]
     path = tmp_path / "provenance.jsonl"
     path.write_bytes(canonical(plain) + b"\n")

@@ -14,8 +14,10 @@ from orchestrator.cli.options import (
     config_option,
     configured,
     json_option,
+    opened,
     print_json,
     prose,
+    runs_option,
     set_option,
 )
 from orchestrator.cli.options import data as data_console
@@ -117,6 +119,43 @@ def corpus_qualify(
         shown = record.state if record.accuracy is None else f"{record.accuracy:.1%}"
         left = (time.monotonic() - began) / done * (len(seeds) - done)
         console.print(f"{done} of at most {len(seeds)}: {record.name}: {shown}, left {duration(left)}", markup=False)
+    click.echo(str(out))
+
+
+@corpus.command("export")
+@click.argument("run")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The new folder.")
+@click.option("--cycle", type=click.IntRange(min=0), help="Up to the end of this cycle; 0 for the seed corpus alone.")
+@click.option(
+    "--format",
+    "chosen",
+    type=click.Choice(["parquet", "jsonl", "both"]),
+    default="both",
+    show_default=True,
+    help="Parquet shards, JSON Lines, or both.",
+)
+@runs_option
+@cache_option
+def corpus_export(*, run: str, out: Path, cycle: int | None, chosen: str, runs: Path, cache: Path) -> None:
+    """Export the corpus of RUN as a folder that `datasets.load_dataset` reads, with a data card and licence texts."""
+    from orchestrator import licences
+    from orchestrator.cards_corpus import LICENCES, card, seeded
+    from orchestrator.export import new_folder
+    from orchestrator.export_corpus import corpus_of, write
+
+    folder = opened(run, runs)
+    exported = corpus_of(folder, cycle=cycle)
+    licence = licences.of_wheel(folder.config.corpus.lemur, cache)
+    texts = licence.texts if seeded(folder, exported.entries) else {}
+    with new_folder(out) as partial:
+        files = write(folder, exported, partial, formats=("parquet", "jsonl") if chosen == "both" else (chosen,))
+        (partial / "README.md").write_text(card(folder, exported, licence=licence, files=files), encoding="utf-8")
+        for name, text in texts.items():
+            (partial / LICENCES).mkdir(exist_ok=True)
+            (partial / LICENCES / name).write_bytes(text)
+    if seeded(folder, exported.entries) and not texts:
+        click.echo(f"{licence.where}: put its licence texts beside the data before you give it away", err=True)
+    click.echo(f"{len(exported.entries):,} entries up to cycle {exported.cycles}", err=True)
     click.echo(str(out))
 
 

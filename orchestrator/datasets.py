@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,10 @@ class Prepared:
         return images
 
 
-def prepare(protocol: Protocol, cache: Path) -> Prepared:
+def prepare(protocol: Protocol, cache: Path, *, read: Callable[..., Raw] = read_raw) -> Prepared:
     """Lay the protocol's images out under `cache`, or take what is there after comparing its SHA-256 sums.
+
+    `read` returns the originals of a data set; only what is not laid out yet is read.
 
     All images become N x 3 x R x R uint8: native forms are 3 x 32 x 32 (grey repeated over the channels,
     Fashion-MNIST's 28 pixels framed by 2 black ones), resized with an antialiased bilinear filter where R is not 32.
@@ -79,7 +82,7 @@ def prepare(protocol: Protocol, cache: Path) -> Prepared:
     folder = cache / "data" / folder_name(protocol)
     record = _verified(folder)
     if record is None:
-        record = _lay_out(protocol, cache=cache, folder=folder)
+        record = _lay_out(protocol, read(protocol.dataset, cache=cache), folder=folder)
     return _load(folder, record)
 
 
@@ -141,9 +144,8 @@ def _data_part(protocol: Protocol) -> dict[str, Any]:
     }
 
 
-def _lay_out(protocol: Protocol, *, cache: Path, folder: Path) -> DatasetRecord:
+def _lay_out(protocol: Protocol, raw: Raw, *, folder: Path) -> DatasetRecord:
     """Write the folder under a temporary name and rename it, so that it is either whole or not there."""
-    raw = read_raw(protocol.dataset, cache=cache)
     train, validation = chosen_splits(raw, protocol)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

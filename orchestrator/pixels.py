@@ -25,9 +25,9 @@ FASHION_FILES = {
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
 }
 TORCHVISION_FILES = {
-    "cifar10": "cifar-10-python.tar.gz",
-    "cifar100": "cifar-100-python.tar.gz",
-    "svhn": "train_32x32.mat and test_32x32.mat",
+    "cifar10": "cifar-10-python.tar.gz (of https://www.cs.toronto.edu/~kriz/cifar.html)",
+    "cifar100": "cifar-100-python.tar.gz (of https://www.cs.toronto.edu/~kriz/cifar.html)",
+    "svhn": "train_32x32.mat and test_32x32.mat (of http://ufldl.stanford.edu/housenumbers/)",
 }
 CLASSES = {"fashion-mnist": 10, "cifar10": 10, "cifar100": 100, "svhn": 10}
 
@@ -154,8 +154,13 @@ def _read_torchvision(dataset: str, *, folder: Path) -> tuple[Split, Split]:
                 f"{dataset} could not be read through torchvision ({reason}); "
                 f"with an internet connection it is fetched, without one put {TORCHVISION_FILES[dataset]} into {folder}"
             )
-        with np.load(target, allow_pickle=False) as arrays:
-            return (
-                Split(arrays["train_images"], arrays["train_labels"]),
-                Split(arrays["test_images"], arrays["test_labels"]),
-            )
+        return read_arrays(target)
+
+
+def read_arrays(path: Path) -> tuple[Split, Split]:
+    """Return the training and test splits in the file that `torchvision_arrays` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return (
+            Split(arrays["train_images"], arrays["train_labels"]),
+            Split(arrays["test_images"], arrays["test_labels"]),
+        )

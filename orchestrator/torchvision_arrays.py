@@ -16,10 +16,14 @@ CHANNELS = 3
 
 
 def main(arguments: list[str]) -> None:
-    """Write train_images, train_labels, test_images, test_labels (N x 3 x 32 x 32 and N, uint8) to TARGET."""
+    """Read DATASET from FOLDER, into which it is fetched where it is not there, and write TARGET."""
     dataset, folder, target = arguments
     Path(folder).mkdir(parents=True, exist_ok=True)
-    train, test = _open(dataset, folder, train=True), _open(dataset, folder, train=False)
+    write(Path(target), train=_open(dataset, folder, train=True), test=_open(dataset, folder, train=False))
+
+
+def write(target: Path, *, train: Any, test: Any) -> None:
+    """Write train_images, train_labels, test_images, test_labels (N x 3 x 32 x 32 and N, uint8) of torchvision sets."""
     np.savez(
         target,
         train_images=channels_first(np.asarray(train.data)),

@@ -77,6 +77,25 @@ def test_mean_and_deviation_are_those_of_the_training_split(cache: Path) -> None
     assert json.loads((prepared.train_dir / "meta.json").read_text())["mean"] == list(prepared.mean)
 
 
+def test_chance_and_the_majority_class_are_those_of_the_validation_labels(cache: Path) -> None:
+    labels = np.array([3] * 24 + [4] * 20 + list(range(10)) + [9] * 6, dtype=np.uint8)
+    write_idx(cache / "datasets" / "fashion-mnist" / "t10k-labels-idx1-ubyte.gz", labels)
+    prepared = prepare(fashion(), cache)
+    assert (prepared.classes, prepared.chance, prepared.majority) == (10, 0.1, 25 / TEST)
+    held = prepare(fashion(split="holdout"), cache)
+    assert held.majority == np.bincount(held.validation_labels).max() / len(held.validation_labels) != 25 / TEST
+
+
+def test_both_splits_are_laid_out_as_they_are_and_only_the_training_split_says_how_they_are_normalised(
+    cache: Path,
+) -> None:
+    prepared = prepare(fashion(), cache)
+    assert [path.name for path in prepared.validation_path.parent.iterdir()] == ["images.npy"]
+    drawn = prepare(fashion(train_samples=40), cache)
+    assert (prepared.validation_images() == drawn.validation_images()).all()
+    assert drawn.mean != prepared.mean
+
+
 def test_a_subset_keeps_the_shares_of_the_classes_and_repeats(cache: Path, tmp_path: Path) -> None:
     protocol = fashion(train_samples=40, validation_samples=20, seed=3)
     first = prepare(protocol, cache)

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from orchestrator.cli.adapter import adapter
 from orchestrator.cli.audit import audit
 from orchestrator.cli.corpus import corpus
 from orchestrator.cli.cycle import cycle
@@ -70,5 +71,5 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(TERMINATED)
 
 
-for command in (cycle, evaluate, corpus, data, image, fetch, generate, finetune, audit, report, doctor):
+for command in (cycle, evaluate, corpus, data, image, fetch, generate, finetune, adapter, audit, report, doctor):
     main.add_command(command)

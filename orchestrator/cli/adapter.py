@@ -1,0 +1,40 @@
+"""`orchestrate adapter`: the LoRA adapters that a run has trained, for use elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import cache_option, opened, runs_option
+
+
+@click.group()
+def adapter() -> None:
+    """The adapters that a run has fine-tuned."""
+
+
+@adapter.command("export")
+@click.argument("run")
+@click.option("--cycle", type=click.IntRange(min=1), required=True, help="The cycle that samples from it.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The new folder.")
+@runs_option
+@cache_option
+def adapter_export(*, run: str, cycle: int, out: Path, runs: Path, cache: Path) -> None:
+    """Export the adapter of one cycle of RUN in PEFT's format with a model card, after checking its digests."""
+    from orchestrator import cards, licences
+    from orchestrator.cards_adapter import card
+    from orchestrator.export import new_folder
+    from orchestrator.export_adapter import adapter_of, copy, rename_base
+
+    folder = opened(run, runs)
+    trained, record = adapter_of(folder, cycle)
+    if trained.number != cycle:
+        click.echo(f"the run does not iterate: cycle {cycle} samples from the adapter of cycle 1", err=True)
+    licence = licences.of_model(folder.config.llm.model, cache)
+    with new_folder(out) as partial:
+        journalled = copy(folder, trained, record, partial)
+        rename_base(partial, cards.base_model(folder.config))
+        text = card(folder, trained, record, licence=licence, journalled=journalled)
+        (partial / "README.md").write_text(text, encoding="utf-8")
+    click.echo(str(out))

@@ -19,6 +19,7 @@ from orchestrator.parts import generator
 from orchestrator.prompts import assistant
 from orchestrator.records import CycleSummary, Entry, GenerationChunk, Message, Sampled
 from orchestrator.run import RunFolder
+from orchestrator.verify import verify
 from tests.unit.bench import Bench, config
 
 SAMPLES_CORPUS = {"model": {"source": "fake"}, "sampler": "corpus", "finetune": False}
@@ -105,6 +106,7 @@ def test_what_is_remembered_is_valid_and_never_new(tmp_path: Path) -> None:
     assert bench.trainer.trained == []
     records = [record for folder in RunFolder.load(bench.folder).cycles() for record in folder.novelty.read()]
     assert {record.train.exact for record in records if record.train is not None} == {1.0}
+    assert {check.what: check.count for check in verify(bench.folder)}["decisions"] == 40
 
 
 @pytest.mark.parametrize("index", [0, 5, 13, 27])

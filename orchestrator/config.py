@@ -210,8 +210,18 @@ class StopConfig(Section):
     cycles: Whole = 3
 
 
+class TrackerConfig(Section):
+    """Who else is shown a run's progress: event files go into `folder`, under the run's name, or into the run itself.
+
+    No result depends on it, so it is neither frozen nor hashed, and a resume may change it.
+    """
+
+    kind: Literal["none", "tensorboard"] = "none"
+    folder: str | None = None
+
+
 class Config(Section):
-    """One run, frozen."""
+    """One run, frozen, all but its tracker."""
 
     name: str
     cycles: Whole = 22
@@ -227,6 +237,7 @@ class Config(Section):
     admission: AdmissionConfig = AdmissionConfig()
     budget: Budget = Budget()
     stop: StopConfig = StopConfig()
+    tracker: TrackerConfig = Field(default=TrackerConfig(), exclude=True)
 
     @model_validator(mode="after")
     def _task_matches_dataset(self) -> Config:
@@ -235,7 +246,7 @@ class Config(Section):
         return self
 
     def hash(self) -> str:
-        """Return the SHA-256 of the whole configuration."""
+        """Return the SHA-256 of the whole configuration but its tracker."""
         return digest(canonical(self.model_dump(mode="json", by_alias=True)))
 
 

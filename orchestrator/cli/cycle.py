@@ -38,15 +38,18 @@ def cycle(
     from orchestrator.ledger import run_lock
     from orchestrator.parts import real_parts
     from orchestrator.run import RunFolder
+    from orchestrator.tracker import tracking
     from orchestrator.view import View, cycles_table, states_table
 
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
     folder = runs / (name or config.name)
+    attach = tracking(config.tracker)
     folder.mkdir(parents=True, exist_ok=True)
     with run_lock(folder), View(prose(), config) as view, _paused():
         run = RunFolder.create(folder, config, report=view.say)
-        parts = real_parts(run, cache=cache, observe=view.observe)
-        summaries = Loop(run, parts, observe=view.observe).run()
+        observe = attach(run, view.observe)
+        parts = real_parts(run, cache=cache, observe=observe)
+        summaries = Loop(run, parts, observe=observe).run()
     console = data_console()
     for summary in summaries:
         console.print(states_table(summary))

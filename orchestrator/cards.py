@@ -10,7 +10,16 @@ from orchestrator.config import Config
 from orchestrator.records import CycleSummary, Interval, Provenance
 from orchestrator.run import RunFolder
 
-SURROUNDINGS = ("git_revision", "python", "image", "engine", "runtime", "device", "model_hash", "dataset")
+SURROUNDINGS = {
+    "git_revision": "git revision",
+    "python": "Python",
+    "image": "sandbox image",
+    "engine": "Docker engine",
+    "runtime": "container runtime",
+    "device": "device of the language model",
+    "model_hash": "base model's content",
+    "dataset": "images, SHA-256",
+}
 UNTRUSTED = (
     "**The programs are untrusted code.** A language model wrote the generated ones and nobody reviewed them. They were"
     " run only inside locked-down single-use containers; do not import them anywhere else."
@@ -25,8 +34,8 @@ TEST_SPLIT = (
 )
 HELD_OUT = "The validation images were held out of the training split; the official test split was never used."
 TEXTUAL = (
-    "Novelty is textual: a small MinHash-Jaccard similarity of token shingles. A program that is new by it may compute"
-    " the same function as an earlier one."
+    "Novelty is textual: a small MinHash estimate of the Jaccard similarity of token shingles. The exact similarity may"
+    " lie beyond the bound, and a program that is new by it may compute the same function as an earlier one."
 )
 
 
@@ -129,7 +138,7 @@ def base_model(config: Config) -> str:
 def _facts(record: Provenance) -> list[tuple[str, object]]:
     packages = ", ".join(f"{name} {version}" for name, version in record.packages.items())
     plain = record.model_dump(mode="json")
-    return [*((name.replace("_", " "), plain[name]) for name in SURROUNDINGS), ("packages", packages)]
+    return [*((shown, plain[name]) for name, shown in SURROUNDINGS.items()), ("packages", packages)]
 
 
 def _cell(value: object) -> str:

@@ -43,7 +43,7 @@ def card(run: RunFolder, corpus: Corpus, *, licence: Licence, files: Sequence[st
         cards.table(("column", "type", "meaning"), [(one.name, one.kind, one.meaning) for one in COLUMNS]),
         "## How it was made",
         _made(run),
-        cards.thresholds(config),
+        f"{cards.thresholds(config)} {_disagreeing(run, corpus)}".strip(),
         cards.cycles(summaries),
         cards.protocol(config),
         cards.surroundings(run),
@@ -87,8 +87,8 @@ def _extent(corpus: Corpus) -> str:
     if corpus.cycles == 0:
         return "the seed corpus alone, before any cycle"
     return (
-        f"a seed corpus, and the network designs that a language model added to it in {corpus.cycles} cycles of a"
-        " closed loop of generation, one-epoch training in a sandbox, and admission"
+        "a seed corpus, and what a closed loop of generation, one-epoch training in a sandbox and admission added to it"
+        f" up to cycle {corpus.cycles}"
     )
 
 
@@ -108,18 +108,29 @@ def _made(run: RunFolder) -> str:
     llm = run.config.llm
     tuned = "was fine-tuned with LoRA on the corpus as it then stood" if llm.iterate else "was fine-tuned once"
     tuned = tuned if llm.finetune else "was used as it is"
+    writer = f"the base model `{cards.base_model(run.config)}` {tuned}, then wrote candidates for one fixed prompt"
+    drawn = "candidates were drawn from the corpus itself, as a baseline without a language model"
     return (
-        f"In each cycle the base model `{cards.base_model(run.config)}` {tuned}, then wrote candidates for one fixed"
-        " prompt. Each was parsed and trained for one epoch in its own container, without a network; its predictions"
-        " were scored outside, against labels that never entered it. The seed corpus is curated from a published"
+        f"In each cycle {writer if llm.sampler == 'model' else drawn}. Each was parsed and trained for one epoch in its"
+        " own container, without a network; its predictions were scored outside, against labels that never entered it. The seed corpus is curated from a published"
         " collection; of its programs only those that were measured under this protocol have an accuracy here."
         + (COMPLETED if run.config.completion else "")
         + ("" if llm.iterate else " The run never trained on what it admitted; the admitted programs stand here too.")
     )
 
 
+def _disagreeing(run: RunFolder, corpus: Corpus) -> str:
+    """Say of how many admitted programs the exact similarity is beyond the bound that its estimate kept."""
+    if not run.config.novelty.enabled:
+        return ""
+    admitted = [corpus.novelty[entry.entry_id] for part in corpus.parts[1:] for entry in part]
+    near = [[one.exact for one in (record.train, record.generation) if one is not None] for record in admitted]
+    beyond = sum(max(exact, default=0.0) > run.config.novelty.tau for exact in near)
+    return f"The exact similarity of {beyond} of the {len(admitted)} admitted programs is above that bound."
+
+
 def _licences(run: RunFolder, entries: Sequence[Entry], licence: Licence) -> str:
-    lines = [GENERATED]
+    lines = [GENERATED] if run.config.llm.sampler == "model" else []
     if seeded(run, entries):
         name = run.config.corpus.lemur
         stated = f"states: {licence.words}" if licence.words else "states none that was found"

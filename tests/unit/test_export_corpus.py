@@ -19,6 +19,7 @@ from orchestrator.export_corpus import COLUMNS, corpus_of, rows
 from orchestrator.fakes import fake_entry
 from orchestrator.provenance import corpus_hash
 from orchestrator.run import RunFolder
+from tests.unit.bench import Bench, config
 from tests.unit.recorded_run import recorded
 
 
@@ -189,3 +190,19 @@ def test_a_program_is_exported_only_with_the_content_that_its_digest_names(tmp_p
         row["source_sha256"] == entry.source
         for row, entry in zip(rows(run, corpus_of(run)), corpus_of(run).entries, strict=True)
     )
+
+
+def test_the_card_counts_admitted_programs_whose_exact_similarity_is_beyond_the_bound(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "run", cycles=2)
+    ledger = run.cycle(1).novelty.path
+    ledger.write_text(ledger.read_text().replace('"exact":0.45', '"exact":0.91'))
+    export(run, tmp_path / "out")
+    assert "similarity of 1 of the 2 admitted programs is above" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_card_of_a_baseline_claims_no_language_model(tmp_path: Path) -> None:
+    changed = config(cycles=1, llm={"model": {"source": "fake"}, "sampler": "corpus", "finetune": False})
+    bench = Bench(tmp_path / "run", changed)
+    bench.run()
+    export(RunFolder.load(bench.folder), tmp_path / "out")
+    assert "drawn from the corpus itself" in (tmp_path / "out" / "README.md").read_text()

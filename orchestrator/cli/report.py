@@ -1,28 +1,59 @@
-"""`orchestrate report`: the cycles of a run as a table or as data."""
+"""`orchestrate report`: the cycles of runs as a table, as data, or as a report with figures."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import data, json_option, opened, print_json, runs_option
+from orchestrator.cli.options import FOLDER, data, json_option, opened, print_json, runs_option
+
+if TYPE_CHECKING:
+    from orchestrator.run import RunFolder
 
 
 @click.command()
-@click.argument("run")
+@click.argument("names", metavar="RUN...", nargs=-1, required=True)
+@click.option("--out", type=FOLDER, help="Write the report into this folder: a page, Markdown, figures, summaries.")
+@click.option(
+    "--gallery",
+    type=click.IntRange(min=0),
+    default=24,
+    show_default=True,
+    help="With --out: how many admitted programs it shows, shared out among the runs.",
+)
 @json_option
 @runs_option
-def report(*, run: str, runs: Path, jsonl: bool) -> None:
-    """Report the whole cycles of RUN (a name or a folder) with intervals, beside chance and the majority class."""
+def report(*, names: tuple[str, ...], runs: Path, out: Path | None, gallery: int, jsonl: bool) -> None:
+    """Report the whole cycles of each RUN (a name or a folder) with intervals, beside chance and the majority class.
+
+    With --out, OUT/report.html and OUT/report.md place the runs side by side, beside the paper's numbers, with figures
+    and a gallery of admitted programs; OUT/RUN/summary.json holds each run's numbers.
+    """
+    folders = [opened(name, runs) for name in names]
+    if out is not None:
+        from orchestrator.report.document import write
+
+        for path in write(folders, out, exhibits=gallery):
+            click.echo(f"written: {path}", err=True)
+    for folder in folders:
+        _cycles(folder, jsonl=jsonl, name=folder.path.name if len(folders) > 1 else None)
+
+
+def _cycles(folder: RunFolder, *, jsonl: bool, name: str | None) -> None:
+    """Print the whole cycles of one run, under its name where there are several."""
+    from orchestrator.escape import escaped_line
     from orchestrator.view import cycles_table, states_table
 
-    summaries = [summary for folder in opened(run, runs).cycles() for summary in folder.summary.read()]
+    summaries = [summary for cycle in folder.cycles() for summary in cycle.summary.read()]
     if jsonl:
         for summary in summaries:
-            print_json(summary.model_dump(mode="json"))
+            print_json(({} if name is None else {"run": name}) | summary.model_dump(mode="json"))
         return
     console = data()
+    if name is not None:
+        console.print(escaped_line(name), markup=False, highlight=False)
     for summary in summaries:
         console.print(states_table(summary))
     console.print(cycles_table(summaries))

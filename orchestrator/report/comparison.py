@@ -1,0 +1,185 @@
+"""The tables that place several runs side by side, with the paper's own numbers beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from orchestrator import stats
+from orchestrator.report.estimate import Estimate, percent
+from orchestrator.report.paper import ABLATIONS, CIFAR10, CIFAR100, SVHN, VALID_INTERVAL, printed
+from orchestrator.report.pool import Pool
+from orchestrator.report.results import Results
+from orchestrator.report.table import Table
+
+
+def comparison(runs: Sequence[Results]) -> tuple[Table, ...]:
+    """Return every table over all of `runs`; those that need a whole cycle only where there is one."""
+    ended = [run for run in runs if run.summaries]
+    tables = [configurations(runs)]
+    if any(run.last is not None for run in ended):
+        tables.append(changes(ended))
+    if ended:
+        tables += [ablations(ended), totals(ended), ends(ended)]
+    return tuple(tables)
+
+
+def configurations(runs: Sequence[Results]) -> Table:
+    """Return what was run: the keys that tell runs apart, and the hash of each protocol."""
+    protocols = {run.config.protocol.hash() for run in runs}
+    note = "Accuracies of one protocol may be compared."
+    if len(protocols) > 1:
+        note = "These runs have different protocols: their accuracies may not be compared with each other."
+    rows = tuple(_configuration(run) for run in runs)
+    head = ("run", "sampled from", "data set", "threshold", "filter", "fine-tuning", "seed", "cycles", "protocol")
+    return Table("What was run", head, rows, note=note, words=frozenset(head) - {"seed"})
+
+
+def _configuration(run: Results) -> tuple[str, ...]:
+    config = run.config
+    admission, llm = config.admission, config.llm
+    threshold = "none" if admission.threshold is None else f"{admission.threshold:.0%}"
+    if admission.threshold is None and admission.reported_threshold is not None:
+        threshold = f"none ({admission.reported_threshold:.0%} reported)"
+    source = "the corpus itself" if llm.sampler == "corpus" else llm.model.source
+    tuning = "none" if not llm.finetune else "every cycle" if llm.iterate else "once"
+    return (
+        run.label,
+        source,
+        run.dataset,
+        threshold,
+        f"above {config.novelty.tau:.2f}" if config.novelty.enabled else "off",
+        tuning,
+        str(config.seed),
+        f"{len(run.summaries)} whole of {config.cycles}",
+        config.protocol.hash()[:12],
+    )
+
+
+def changes(runs: Sequence[Results]) -> Table:
+    """Return the last two cycles against the first, and whether the intervals are disjoint."""
+    rows = [row for run in runs for row in _changes(run)]
+    note = (
+        "Wilson's 95 % interval for shares, Student's for means; n candidates. Novel: no near-duplicate of the corpus"
+        f" or of the own cycle. {_guessing(runs)}."
+    )
+    head = ("run", "number", "first cycle", "last cycles", "change", "intervals")
+    return Table(
+        "The last cycles against the first (form of the paper's Table 5)",
+        head,
+        tuple(rows),
+        note=note,
+        words=frozenset({"run", "number", "intervals"}),
+    )
+
+
+def _changes(run: Results) -> Iterator[tuple[str, ...]]:
+    first, last = run.first, run.last
+    if first is None or last is None:
+        return
+    named = f"{run.label}, {last.named}"
+    for number, before, after in (
+        ("valid", first.valid_rate, last.valid_rate),
+        ("mean accuracy", first.accuracy, last.accuracy),
+        (f"above {run.threshold}", first.above_rate, last.above_rate),
+        ("novel of those above", first.novel_rate, last.novel_rate),
+    ):
+        yield named, number, before.text, after.text, _change(before, after), _verdict(before, after)
+
+
+def _change(before: Estimate, after: Estimate) -> str:
+    if before.value is None or after.value is None:
+        return "-"
+    return f"{100 * (after.value - before.value):+.1f} points"
+
+
+def _verdict(before: Estimate, after: Estimate) -> str:
+    disjoint = before.disjoint(after)
+    return "-" if disjoint is None else "disjoint" if disjoint else "overlap"
+
+
+def ablations(runs: Sequence[Results]) -> Table:
+    """Return the means over cycles in the form of the paper's Table 7, ours above the paper's."""
+    rows = [_ablation(run) for run in runs]
+    mine = len(rows)
+    for one in ABLATIONS:
+        low, high = VALID_INTERVAL
+        interval = f" [{low}, {high}] n=22" if one is ABLATIONS[0] else ""
+        valid = f"{printed(one.valid)}{interval}"
+        rows.append((f"paper: {one.method}", valid, printed(one.mean), printed(one.above), str(one.novel), "-"))
+    note = (
+        "Means over cycles with Student's 95 % interval; n cycles. Novel models: admitted, and no near-duplicate of the"
+        f" corpus or of the own cycle. {_guessing(runs)}. The paper's rows are Table 7 (interval: Section 4.1);"
+        f" {CIFAR10.guessing}, threshold {CIFAR10.threshold}%."
+    )
+    head = ("run", "valid rate", "mean accuracy", "above threshold", "novel models", "admitted")
+    return Table(
+        "Runs side by side (form of the paper's Table 7)",
+        head,
+        tuple(rows),
+        note=note,
+        words=frozenset({"run"}),
+        emphasis=frozenset(range(mine)),
+    )
+
+
+def _ablation(run: Results) -> tuple[str, ...]:
+    means, pool = run.over_cycles(), run.all
+    shown = (means["valid_rate"].text, means["accuracy_mean"].text, means["above_rate"].text)
+    return (run.label, *shown, str(pool.distinct), str(pool.admitted))
+
+
+def totals(runs: Sequence[Results]) -> Table:
+    """Return the candidates of all cycles of each run together."""
+    rows = tuple(_total(run.label, run.all) for run in runs)
+    note = (
+        "Candidates of all cycles counted together: Wilson's 95 % interval for shares, Student's for means; n"
+        f" candidates. {_guessing(runs)}."
+    )
+    head = ("run", "generated", "valid rate", "mean accuracy", "best", "median", "above threshold", "novel of those")
+    return Table("All cycles together", head, rows, note=note, words=frozenset({"run"}))
+
+
+def _total(label: str, pool: Pool) -> tuple[str, ...]:
+    return (
+        label,
+        f"{pool.generated:,}",
+        pool.valid_rate.text,
+        pool.accuracy.text,
+        percent(stats.best(pool.accuracies)),
+        percent(stats.middle(pool.accuracies)),
+        pool.above_rate.text,
+        pool.novel_rate.text,
+    )
+
+
+def ends(runs: Sequence[Results]) -> Table:
+    """Return the first and the last whole cycle of each run beside the paper's, in the form of its Table 5."""
+    rows = []
+    for run in runs:
+        for summary in run.summaries[:1] + run.summaries[1:][-1:]:
+            above = Estimate(summary.above_rate, summary.above_interval).text
+            valid = Estimate(summary.valid_rate, summary.valid_interval).text
+            mean = Estimate(summary.accuracy_mean, summary.accuracy_interval).text
+            rows.append((run.label, run.dataset, run.threshold, str(summary.cycle), valid, mean, above))
+    mine = len(rows)
+    for paper in (CIFAR10, CIFAR100, SVHN):
+        for one in (paper.checkpoints[0], paper.checkpoints[-1]):
+            numbers = (printed(one.valid), printed(one.mean), printed(one.above))
+            rows.append(("the paper", paper.dataset, f"{paper.threshold}%", str(one.cycle), *numbers))
+    note = (
+        "Wilson's 95 % interval for shares, Student's for means; n candidates. The paper's rows are its Table 5."
+        f" {_guessing(runs)}; the paper's {'; '.join(one.guessing for one in (CIFAR10, CIFAR100, SVHN))}."
+    )
+    head = ("run", "data set", "threshold", "cycle", "valid", "mean accuracy", "above threshold")
+    return Table(
+        "First and last cycle beside the paper's (form of its Table 5)",
+        head,
+        tuple(rows),
+        note=note,
+        words=frozenset({"run", "data set"}),
+        emphasis=frozenset(range(mine)),
+    )
+
+
+def _guessing(runs: Sequence[Results]) -> str:
+    return "; ".join(dict.fromkeys(run.guessing for run in runs))

@@ -1,0 +1,81 @@
+"""What a report consists of, and the files that it becomes: a page, a Markdown text, figures and summaries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import InfrastructureError
+from orchestrator.report.chapter import Chapter, chapter
+from orchestrator.report.comparison import comparison
+from orchestrator.report.figures import Figure, figures
+from orchestrator.report.results import Results
+from orchestrator.report.table import Table
+from orchestrator.run import RunFolder
+
+
+@dataclass(frozen=True)
+class Document:
+    """Everything that the page and the Markdown text show, in their order."""
+
+    title: str
+    tables: tuple[Table, ...]
+    figures: tuple[Figure, ...]
+    chapters: tuple[Chapter, ...]
+
+
+def write(runs: Sequence[RunFolder], out: Path, *, exhibits: int) -> tuple[Path, ...]:
+    """Write the report on `runs` into the folder `out`, over an earlier one, and return the files for people.
+
+    At most about `exhibits` admitted programs are shown in all, shared out among the runs, each of which shows one.
+
+    Raises:
+        LedgerError: a ledger or a stored program of a run is damaged.
+        InfrastructureError: `out` cannot be written.
+    """
+    from orchestrator.report import markdown, page
+
+    most = max(1, exhibits // len(runs)) if exhibits else 0
+    labels = named([run.path for run in runs])
+    results = [Results.read(run, label=label, most=most) for run, label in zip(runs, labels, strict=True)]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        document = compose(results, figures=figures(results, folder=out / "figures"))
+        for one in results:
+            _write_summary(one, out / one.label)
+        written = (out / "report.md", out / "report.html")
+        for path, text in zip(written, (markdown.render(document), page.render(document)), strict=True):
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InfrastructureError(f"{out}: the report cannot be written: {error}") from error
+    return written
+
+
+def named(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each run that no other has: its folder's, with a number where two folders share one."""
+    names: list[str] = []
+    for path in paths:
+        name = label = path.resolve().name
+        number = 2
+        while label in names:
+            label, number = f"{name}-{number}", number + 1
+        names.append(label)
+    return names
+
+
+def compose(results: Sequence[Results], *, figures: tuple[Figure, ...]) -> Document:
+    """Return the report on `results`, with the figures that were drawn of them."""
+    return Document(
+        title=f"Report on {', '.join(one.label for one in results)}",
+        tables=comparison(results),
+        figures=figures,
+        chapters=tuple(chapter(one) for one in results),
+    )
+
+
+def _write_summary(results: Results, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    text = json.dumps(results.plain(), indent=1, allow_nan=False)
+    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")

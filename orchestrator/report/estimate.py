@@ -1,0 +1,53 @@
+"""A number that was estimated from observations, with its 95 % interval and the n behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator import stats
+from orchestrator.records import Interval
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A share or a mean accuracy, as a fraction; None where nothing was observed."""
+
+    value: float | None
+    interval: Interval | None = None
+
+    @property
+    def text(self) -> str:
+        """The number in per cent, its interval and n, as far as they are known."""
+        if self.value is None:
+            return "-"
+        if self.interval is None:
+            return percent(self.value)
+        low, high = 100 * self.interval.low, 100 * self.interval.high
+        return f"{percent(self.value)} [{low:.1f}, {high:.1f}] n={self.interval.n:,}"
+
+    def disjoint(self, other: Estimate) -> bool | None:
+        """Whether the two intervals share no point; None where either is not known."""
+        if self.interval is None or other.interval is None:
+            return None
+        return self.interval.high < other.interval.low or other.interval.high < self.interval.low
+
+    def plain(self) -> dict[str, Any]:
+        """Return the estimate as plain data."""
+        return {"value": self.value, "interval": None if self.interval is None else self.interval.model_dump()}
+
+
+def share(part: int, whole: int) -> Estimate:
+    """Return `part` of `whole` with Wilson's interval (paper, Appendix K)."""
+    return Estimate(stats.rate(part, whole), stats.wilson(part, whole))
+
+
+def average(values: Sequence[float]) -> Estimate:
+    """Return the mean of `values` with Student's t interval (paper, Appendix K)."""
+    return Estimate(stats.mean(values), stats.t_interval(values))
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction in per cent; a dash where there is none."""
+    return "-" if value is None else f"{100 * value:.1f}%"

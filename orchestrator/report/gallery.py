@@ -1,0 +1,106 @@
+"""Admitted architectures to be looked at: the program, its accuracy, and how it differs from its nearest neighbour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from orchestrator.audit import History
+from orchestrator.escape import escaped
+from orchestrator.records import Digest, Neighbour
+from orchestrator.report.estimate import percent
+from orchestrator.run import RunFolder
+from orchestrator.store import Store
+
+SHOWN = 12_000  # characters of a program, and of a diff
+COMPARED = 400  # lines of each program: these are texts that may be made to be slow to compare
+DIFF_LINES = 120
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One admitted program, escaped; `program` and `diff` are None where the texts are no longer kept."""
+
+    history: History
+    near: Neighbour | None
+    near_in: str
+    program: str | None
+    diff: str | None
+
+    @property
+    def accuracy(self) -> str:
+        """Its first-epoch accuracy in per cent."""
+        return percent(self.history.accuracy)
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What is known of the program, name and text; what its container claimed is called so."""
+        candidate, verdict = self.history.candidate, self.history.verdict
+        found = [("cycle", str(self.history.cycle))]
+        if verdict is not None and verdict.claimed.parameters is not None:
+            found.append(("parameters (claimed)", f"{verdict.claimed.parameters:,}"))
+        if candidate is not None and candidate.program is not None:
+            found.append(("Python tokens", f"{candidate.program.tokens:,}"))
+            if candidate.program.completed:
+                found.append(("completed for the run", ", ".join(candidate.program.completed)))
+        if verdict is not None and "train" in verdict.measured.seconds:
+            found.append(("training", f"{verdict.measured.seconds['train']:.1f} s"))
+        if verdict is not None and verdict.measured.flags:
+            found.append(("flags", "; ".join(verdict.measured.flags)))
+        return (*found, ("nearest neighbour", self._neighbour))
+
+    @property
+    def _neighbour(self) -> str:
+        if self.near is None:
+            return "none: it shares no shingle with any earlier program"
+        near = self.near
+        return f"{near.entry_id} in the {self.near_in}, Jaccard {near.estimate:.2f} (exactly {near.exact:.2f})"
+
+
+def gallery(run: RunFolder, histories: Sequence[History], *, most: int) -> tuple[Exhibit, ...]:
+    """Return the `most` accurate of the admitted candidates among `histories`, the best first."""
+    admitted = [history for history in histories if history.state == "admitted"]
+    chosen = sorted(admitted, key=lambda history: (-(history.accuracy or 0.0), history.candidate_id))[:most]
+    sources = dict(_sources(run, histories)) if chosen else {}
+    return tuple(_exhibit(run.store, history, sources) for history in chosen)
+
+
+def _sources(run: RunFolder, histories: Sequence[History]) -> Iterator[tuple[str, Digest]]:
+    """Yield the name and the source of every program that can be somebody's neighbour."""
+    for entry in run.corpus.read():
+        yield entry.entry_id, entry.source
+    for history in histories:
+        if history.candidate is not None and history.candidate.source is not None:
+            yield history.candidate_id, history.candidate.source
+
+
+def _exhibit(store: Store, history: History, sources: dict[str, Digest]) -> Exhibit:
+    where = max(history.neighbours, key=lambda name: history.neighbours[name].estimate, default="")
+    near = history.neighbours.get(where)
+    own = _text(store, sources.get(history.candidate_id))
+    other = None if near is None else _text(store, sources.get(near.entry_id))
+    diff = None
+    if own is not None and other is not None and near is not None:
+        diff = _difference(other, own, names=(near.entry_id, history.candidate_id))
+    program = None if own is None else _cut(own)
+    return Exhibit(history=history, near=near, near_in=where, program=program, diff=diff)
+
+
+def _text(store: Store, source: Digest | None) -> str | None:
+    """Return the escaped text of a program; None where it is not kept, as in a run copied without its objects."""
+    if source is None or not store.path(source).is_file():
+        return None
+    return escaped(store.get(source)).expandtabs(4)
+
+
+def _difference(before: str, after: str, *, names: tuple[str, str]) -> str:
+    from difflib import unified_diff
+
+    one, other = (text.split("\n")[:COMPARED] for text in (before, after))
+    lines = list(unified_diff(one, other, *names, lineterm=""))
+    more = [f"[{len(lines) - DIFF_LINES} more lines differ]"] if len(lines) > DIFF_LINES else []
+    return _cut("\n".join([*lines[:DIFF_LINES], *more]))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}\n[{len(text) - SHOWN:,} more characters]"

@@ -1,0 +1,100 @@
+"""The candidates of one or more whole cycles, taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator import stats
+from orchestrator.audit import History
+from orchestrator.records import CycleSummary
+from orchestrator.report.estimate import Estimate, average, share
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Counts and accuracies of some cycles; `above` is None where no threshold was reported.
+
+    `tried` leaves out quarantined candidates. `novel` counts those above the threshold whose nearest neighbours, in
+    the corpus and in their cycle, are no near-duplicates, whether or not the run's filter was on; `distinct` counts
+    those among the admitted.
+    """
+
+    cycles: tuple[int, ...]
+    generated: int
+    tried: int
+    accuracies: tuple[float, ...]
+    above: int | None
+    novel: int
+    admitted: int
+    distinct: int
+
+    @property
+    def valid_rate(self) -> Estimate:
+        """The share of valid candidates."""
+        return share(len(self.accuracies), self.tried)
+
+    @property
+    def accuracy(self) -> Estimate:
+        """The mean first-epoch accuracy of valid candidates."""
+        return average(self.accuracies)
+
+    @property
+    def above_rate(self) -> Estimate:
+        """The share of valid candidates above the threshold."""
+        return Estimate(None) if self.above is None else share(self.above, len(self.accuracies))
+
+    @property
+    def novel_rate(self) -> Estimate:
+        """The share of novel ones among the candidates above the threshold."""
+        return Estimate(None) if self.above is None else share(self.novel, self.above)
+
+    @property
+    def named(self) -> str:
+        """Which cycles these are, in words."""
+        first, last = self.cycles[0], self.cycles[-1]
+        return f"cycle {first}" if first == last else f"cycles {first} to {last}"
+
+    def plain(self) -> dict[str, Any]:
+        """Return the counts and the estimates as plain data."""
+        return {
+            "cycles": list(self.cycles),
+            "generated": self.generated,
+            "tried": self.tried,
+            "valid": len(self.accuracies),
+            "valid_rate": self.valid_rate.plain(),
+            "accuracy_mean": self.accuracy.plain(),
+            "accuracy_best": stats.best(self.accuracies),
+            "accuracy_median": stats.middle(self.accuracies),
+            "above_threshold": self.above,
+            "above_rate": self.above_rate.plain(),
+            "novel_above_threshold": self.novel,
+            "novel_rate": self.novel_rate.plain(),
+            "admitted": self.admitted,
+            "admitted_novel": self.distinct,
+        }
+
+
+def pooled(summaries: Sequence[CycleSummary], histories: Sequence[History], *, tau: float) -> Pool:
+    """Return the candidates of `summaries`' cycles together; `tau` is the run's near-duplicate threshold."""
+    cycles = tuple(summary.cycle for summary in summaries)
+    wanted = [history for history in histories if history.cycle in cycles]
+    thresholds = [summary.threshold for summary in summaries]
+    threshold = thresholds[0] if thresholds else None
+    novel = [history for history in wanted if is_novel(history, tau=tau)]
+    return Pool(
+        cycles=cycles,
+        generated=sum(summary.generated for summary in summaries),
+        tried=sum(summary.generated - summary.states.get("quarantined", 0) for summary in summaries),
+        accuracies=tuple(history.accuracy for history in wanted if history.accuracy is not None),
+        above=None if threshold is None else sum(summary.above_threshold for summary in summaries),
+        novel=0 if threshold is None else sum((history.accuracy or 0.0) > threshold for history in novel),
+        admitted=sum(summary.admitted for summary in summaries),
+        distinct=sum(history.state == "admitted" for history in novel),
+    )
+
+
+def is_novel(history: History, *, tau: float) -> bool:
+    """Whether a valid candidate is no near-duplicate of the corpus or of its cycle, whatever was decided about it."""
+    return history.novelty is not None and all(near.estimate <= tau for near in history.neighbours.values())

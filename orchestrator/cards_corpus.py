@@ -112,8 +112,9 @@ def _made(run: RunFolder) -> str:
     drawn = "candidates were drawn from the corpus itself, as a baseline without a language model"
     return (
         f"In each cycle {writer if llm.sampler == 'model' else drawn}. Each was parsed and trained for one epoch in its"
-        " own container, without a network; its predictions were scored outside, against labels that never entered it. The seed corpus is curated from a published"
-        " collection; of its programs only those that were measured under this protocol have an accuracy here."
+        " own container, without a network; its predictions were scored outside, against labels that never entered it."
+        " The seed corpus is curated from a published collection; of its programs only those that were measured under"
+        " this protocol have an accuracy here."
         + (COMPLETED if run.config.completion else "")
         + ("" if llm.iterate else " The run never trained on what it admitted; the admitted programs stand here too.")
     )

@@ -49,10 +49,11 @@ def _notes(run: Results) -> tuple[str, ...]:
 
 def cycles(run: Results) -> Table:
     """Return every whole cycle, in the form of the paper's Tables 3, 4 and 6, with intervals."""
-    head = ("cycle", "generated", "valid", "best", "mean", "median", f"above {run.threshold}")
+    head = ("cycle", "generated", "valid", "best", "mean", "median", "deviation", f"above {run.threshold}")
     note = (
-        "Wilson's 95 % interval for shares, Student's for the mean; n candidates. The corpus counts its seeds and what"
-        f" was admitted. {run.guessing}."
+        "Wilson's 95 % interval for shares, Student's for the mean; n candidates. Best, mean, median and standard"
+        " deviation are of the first-epoch accuracy. The corpus counts its seeds and what was admitted."
+        f" {run.guessing}."
     )
     return Table(
         "Cycles (form of the paper's Table 3)",
@@ -70,6 +71,7 @@ def _cycle(summary: CycleSummary) -> tuple[str, ...]:
         percent(summary.accuracy_best),
         Estimate(summary.accuracy_mean, summary.accuracy_interval).text,
         percent(summary.accuracy_median),
+        percent(summary.accuracy_std),
         Estimate(summary.above_rate, summary.above_interval).text,
         str(summary.admitted),
         str(summary.rejected_duplicates),
@@ -99,8 +101,8 @@ def beside(run: Results, paper: Trajectory) -> Table:
 
 
 def _own(label: str, summary: CycleSummary) -> tuple[str, ...]:
-    cycle, _, *numbers, admitted, _, corpus = _cycle(summary)
-    return (cycle, label, *numbers, admitted, corpus)
+    cycle, _, *numbers, _, above, admitted, _, corpus = _cycle(summary)
+    return (cycle, label, *numbers, above, admitted, corpus)
 
 
 def _theirs(paper: Checkpoint) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from orchestrator.records import Death, Reply, Stage, StageFailure
@@ -9,7 +10,9 @@ from sandbox_image import wire
 
 RUN_STAGES: tuple[Stage, ...] = ("import", "instantiate", "forward", "train", "predict")
 STREAMS = {wire.STDOUT: "stdout", wire.STDERR: "stderr"}
-CLAIMS = ("parameters", "batches", "samples", "passes")
+CLAIMS = ("parameters", "layers", "operations", "batches", "samples", "passes")
+FINGERPRINT = "fingerprint"
+SHA256 = re.compile(r"[0-9a-f]{64}")
 WORDS = 64  # frames other than output that one trial may hold: an honest one has nine
 LARGEST = 1 << 63
 KINDS = {wire.PREDICTIONS: "predictions", wire.READY: "another greeting"}
@@ -31,6 +34,7 @@ class Testimony:
     _imported: bool = False
     _words: int = 0
     _claims: dict[str, int] = field(default_factory=dict)
+    _fingerprint: str | None = None
     _streams: dict[bytes, bytearray] = field(default_factory=lambda: {kind: bytearray() for kind in STREAMS})
 
     def take(self, frame: wire.Frame) -> bool:
@@ -55,7 +59,13 @@ class Testimony:
 
     def reply(self) -> Reply:
         """Return the claims."""
-        return Reply(failure=self.failure, death=self.death, predictions=self.predictions, **self._claims)
+        return Reply(
+            failure=self.failure,
+            death=self.death,
+            predictions=self.predictions,
+            fingerprint=self._fingerprint,
+            **self._claims,
+        )
 
     def output(self) -> dict[str, bytes]:
         """Return what the candidate printed, by stream; streams without a byte are left out."""
@@ -95,8 +105,15 @@ class Testimony:
             raise BrokenWireError(f"{KINDS.get(frame.kind, 'a strange frame')} during {self.stage}")
 
     def _claim(self, frame: wire.Frame) -> None:
-        """Keep a number; where one is claimed twice, the larger counts, since it can only cost the candidate."""
-        for name, value in frame.json().items():
+        """Keep a number; where one is claimed twice, the larger counts, since it can only cost the candidate.
+
+        Of fingerprints the first counts; what cannot be one is dropped.
+        """
+        said = frame.json()
+        fingerprint = said.pop(FINGERPRINT, None)
+        if self._fingerprint is None and isinstance(fingerprint, str) and SHA256.fullmatch(fingerprint):
+            self._fingerprint = fingerprint
+        for name, value in said.items():
             if name not in CLAIMS or type(value) is not int or not 0 <= value < LARGEST:
                 raise BrokenWireError("a claim that is not known, or is not a count")
             self._claims[name] = max(value, self._claims.get(name, 0))

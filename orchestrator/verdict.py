@@ -160,6 +160,9 @@ def _claimed(reply: Reply) -> Claimed:
     return Claimed(
         failure=reply.failure,
         parameters=reply.parameters,
+        fingerprint=reply.fingerprint,
+        layers=reply.layers,
+        operations=reply.operations,
         batches=reply.batches,
         samples=reply.samples,
         passes=reply.passes,

@@ -16,6 +16,7 @@ import torch
 
 from sandbox_image import warm, wire
 from sandbox_image.data import Feeder, Normaliser
+from sandbox_image.fingerprint import Fingerprint
 
 FILENAME = "candidate.py"
 TEXT_LIMIT = 2000
@@ -69,8 +70,8 @@ def run(job: dict[str, Any], source: bytes, channel: Channel) -> None:
         net, device = _instantiate(module, job)
         stage = "forward"
         channel.stage(stage)
-        _forward(net, job, device)
-        channel.send(wire.encode_json(wire.CLAIM, {"parameters": _parameters(net)}))
+        seen = _forward(net, job, device)
+        channel.send(wire.encode_json(wire.CLAIM, {"parameters": _parameters(net)} | seen))
         warm.import_optimizers()  # here, so that it counts as no part of training
         stage = "train"
         channel.stage(stage)
@@ -130,12 +131,17 @@ def _instantiate(module: types.ModuleType, job: dict[str, Any]) -> tuple[torch.n
     return net.to(device), device
 
 
-def _forward(net: torch.nn.Module, job: dict[str, Any], device: torch.device) -> None:
+def _forward(net: torch.nn.Module, job: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Return what is claimed of the network that a dummy batch went through."""
     dummy = torch.randn(*job["in_shape"], generator=torch.Generator().manual_seed(0)).to(device)
+    fingerprint = Fingerprint(dummy)
     net.eval()
     with torch.no_grad():
-        _classes(net(dummy), len(dummy), job)
+        with fingerprint:
+            logits = net(dummy)
+        _classes(logits, len(dummy), job)
     net.train()
+    return fingerprint.claim(logits)
 
 
 def _train(net: torch.nn.Module, job: dict[str, Any], device: torch.device, channel: Channel) -> None:

@@ -70,6 +70,9 @@ class Reply(Record):
 
     failure: StageFailure | None = None
     parameters: Count | None = None
+    fingerprint: Digest | None = None
+    layers: Count | None = None
+    operations: Count | None = None
     batches: Count | None = None
     samples: Count | None = None
     passes: Count | None = None
@@ -78,10 +81,17 @@ class Reply(Record):
 
 
 class Claimed(Record):
-    """The claims that are kept with a verdict, for people to read beside what was measured."""
+    """The claims that are kept with a verdict, for people to read beside what was measured.
+
+    `fingerprint` stands for what was executed in the forward pass, of so many layers and operations; programs that are
+    functionally equal share it. Verdicts from before it was taken lack it, as do programs of which none can be taken.
+    """
 
     failure: StageFailure | None = None
     parameters: Count | None = None
+    fingerprint: Digest | None = None
+    layers: Count | None = None
+    operations: Count | None = None
     batches: Count | None = None
     samples: Count | None = None
     passes: Count | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +45,26 @@ def test_of_two_claims_the_larger_counts() -> None:
     for number in (5, 1):
         said.take(wire.Frame(wire.CLAIM, f'{{"parameters": {number}}}'.encode()))
     assert said.reply().parameters == 5
+
+
+def claimed(fingerprint: object) -> wire.Frame:
+    return wire.Frame(wire.CLAIM, json.dumps({"parameters": 1, "fingerprint": fingerprint, "layers": 2}).encode())
+
+
+def test_of_two_fingerprints_the_first_counts() -> None:
+    said = heard("import")
+    for fingerprint in ("a" * 64, "b" * 64):
+        said.take(claimed(fingerprint))
+    assert said.reply().fingerprint == "a" * 64
+
+
+@pytest.mark.parametrize(
+    "odd", ["a" * 63, "a" * 65, "A" * 64, "g" * 64, "a" * 64 + "\n", "\u0661" * 64, "", None, 5, True, ["a" * 64], {}]
+)
+def test_what_cannot_be_a_fingerprint_is_dropped_and_costs_nothing(odd: object) -> None:
+    said = heard("import")
+    said.take(claimed(odd))
+    assert (said.reply().fingerprint, said.reply().layers) == (None, 2)
 
 
 def test_output_is_kept_up_to_a_bound_and_says_so() -> None:

@@ -43,6 +43,14 @@ def test_stored_predictions_stand_in_the_order_of_the_labels() -> None:
     assert stored == LABELS.astype("<u2").tobytes()
 
 
+def test_a_claimed_fingerprint_is_kept_and_decides_nothing() -> None:
+    plain, _ = judge(CANDIDATE, execution(), reply(LABELS[ORDER]), ANSWERS, TERMS)
+    said = reply(LABELS[ORDER], fingerprint=HASH, layers=3, operations=4)
+    verdict, _ = judge(CANDIDATE, execution(), said, ANSWERS, TERMS)
+    assert (verdict.claimed.fingerprint, verdict.claimed.layers, verdict.claimed.operations) == (HASH, 3, 4)
+    assert verdict.model_copy(update={"claimed": plain.claimed}) == plain
+
+
 @pytest.mark.parametrize(
     ("facts", "state"),
     [

@@ -93,6 +93,7 @@ def entries(config: Config, curation: Curation, store: Store) -> Iterator[Entry]
                 accuracy=qualification.accuracy if qualification else None,
                 protocol=qualification.protocol if qualification else None,
                 messages=messages,
+                fingerprint=qualification.fingerprint if qualification else None,
             )
 
 

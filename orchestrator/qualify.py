@@ -18,7 +18,10 @@ DATA = Path(__file__).parent / "data"
 
 
 class Qualification(Line):
-    """How one program of the seed corpus did under a protocol; `program` is the digest of the text that was run."""
+    """How one program of the seed corpus did under a protocol; `program` is the digest of the text that was run.
+
+    `fingerprint` is what it claimed of what it computes; lines from before it was taken lack it.
+    """
 
     kind: Literal["qualification"] = "qualification"
     name: str
@@ -28,6 +31,7 @@ class Qualification(Line):
     accuracy: Fraction | None
     parameters: Count | None
     tokens: Count | None
+    fingerprint: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ def qualify(config: Config, seeds: Iterable[Seed], evaluator: Evaluator, path: P
                 accuracy=verdict.accuracy,
                 parameters=verdict.claimed.parameters,
                 tokens=seed.tokens,
+                fingerprint=verdict.claimed.fingerprint,
             )
             stream.write(record.model_dump_json() + "\n")
             stream.flush()

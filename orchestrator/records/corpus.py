@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from orchestrator.records.generation import Message
 from orchestrator.records.record import Count, Digest, Fraction, Line, Record
@@ -30,7 +32,10 @@ class Novelty(Line):
 
 
 class Entry(Line):
-    """One line of the corpus: a chat pair with where its program came from and how it scored."""
+    """One line of the corpus: a chat pair with where its program came from and how it scored.
+
+    `fingerprint` is what a seed claimed when it was qualified, if it was; an admitted program's is in its verdict.
+    """
 
     kind: Literal["entry"] = "entry"
     entry_id: str
@@ -41,3 +46,12 @@ class Entry(Line):
     accuracy: Fraction | None
     protocol: Digest | None
     messages: tuple[Message, ...]
+    fingerprint: Digest | None = None
+
+    @model_serializer(mode="wrap")
+    def _plain(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave an unknown fingerprint out: a corpus from before there were any keeps its digest."""
+        found: dict[str, Any] = plain(self)
+        if self.fingerprint is None:
+            found.pop("fingerprint", None)
+        return found

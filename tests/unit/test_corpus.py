@@ -98,7 +98,7 @@ class Evaluator:
                 predictions=None,
                 protocol=self.protocol,
                 environment=digest(b"here"),
-                claimed=Claimed(parameters=1000),
+                claimed=Claimed(parameters=1000, fingerprint=digest(submission.candidate_id.encode())),
                 measured=Measured(),
             )
             yield Evaluation(candidate=Candidate(candidate_id=submission.candidate_id, source=None), verdict=verdict)
@@ -254,6 +254,23 @@ def test_only_seeds_that_qualified_are_trained_on(wheel: Path, tmp_path: Path) -
     assert {seed.name for seed in found.seeds} <= {seed.name for seed in seeds if len(seed.name) >= 6}
     entries = list(corpus.entries(settings, found, Store(tmp_path / "store")))
     assert all(entry.accuracy is not None and entry.protocol == settings.protocol.hash() for entry in entries)
+
+
+def test_a_seed_keeps_the_fingerprint_that_it_claimed_when_it_was_qualified(wheel: Path, tmp_path: Path) -> None:
+    path = tmp_path / "qualified.jsonl"
+    settings = config(qualified=str(path))
+    seeds, _ = corpus.candidates(config(), wheel=wheel, inspect=inspect)
+    list(qualify.qualify(settings, seeds, Evaluator(settings.protocol.hash()), path))
+    curation = corpus.build(settings, wheel=wheel, inspect=inspect)
+    entries = list(corpus.entries(settings, curation, Store(tmp_path / "objects")))
+    assert entries
+    assert all(entry.fingerprint == digest(entry.entry_id.partition("@")[0].encode()) for entry in entries)
+
+
+def test_a_qualification_from_before_there_were_fingerprints_is_read() -> None:
+    (line, *_) = qualify.locate("qualified-fashion-mnist.jsonl").read_text(encoding="utf-8").splitlines()
+    before = {name: value for name, value in json.loads(line).items() if name != "fingerprint"}
+    assert qualify.Qualification.model_validate_json(json.dumps(before)).fingerprint is None
 
 
 def test_measurements_of_another_text_or_protocol_do_not_count(wheel: Path, tmp_path: Path) -> None:

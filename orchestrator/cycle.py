@@ -20,6 +20,7 @@ from orchestrator.run import CycleFolder, RunFolder
 from orchestrator.sampling import Sampling
 from orchestrator.seams import Evaluator, Generator, Trainer
 from orchestrator.store import Store
+from orchestrator.twins import counted
 from orchestrator.verdict import plain
 
 
@@ -197,6 +198,7 @@ class Loop:
             corpus=(before, after),
             guessing=(self._parts.chance, self._parts.majority),
             protocol=self._config.protocol.hash(),
+            functional=counted(self._run, folder.number),
         )
         if not folder.summary.read():
             folder.summary.append(summary)

@@ -94,11 +94,12 @@ def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds i
     corpus: tuple[int, int],
     guessing: tuple[float, float],
     protocol: str,
+    functional: tuple[int | None, int | None] = (None, None),
 ) -> CycleSummary:
     """Return the numbers of one cycle (paper, Section 3 and Appendix K); quarantined candidates are in no rate.
 
     `corpus` is the number of entries before and after the cycle, `guessing` the accuracy of chance and of the
-    majority class.
+    majority class. `functional` counts functional duplicates and known fingerprints among what was admitted as novel.
 
     Raises:
         LedgerError: the counts do not add up to the number of completions.
@@ -125,6 +126,8 @@ def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds i
         above_interval=wilson(above, len(scores)) if graded else None,
         admitted=states.get("admitted", 0),
         rejected_duplicates=states.get("duplicate", 0),
+        functional_duplicates=functional[0],
+        fingerprinted=functional[1],
         corpus_before=corpus[0],
         corpus_after=corpus[1],
         chance=guessing[0],

@@ -19,6 +19,7 @@ from orchestrator.funnel import Funnel, duration
 from orchestrator.progress import Event, Note, StageBegins
 from orchestrator.records import CycleSummary, Interval
 
+FUNCTIONAL = "functional duplicates: admitted as textually novel, but with the fingerprint that an earlier one claims"
 PLAIN_SECONDS = 15.0
 
 
@@ -96,7 +97,7 @@ def cycles_table(summaries: Sequence[CycleSummary]) -> Table:
     table = Table(title="cycles (95 % intervals)")
     for name in ("cycle", "generated", "valid", "mean accuracy", "median", "best", "above threshold"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("admitted", "duplicates", "corpus"):
+    for name in ("admitted", "functional duplicates", "duplicates", "corpus"):
         table.add_column(name, justify="right")
     for summary in summaries:
         table.add_row(
@@ -108,6 +109,7 @@ def cycles_table(summaries: Sequence[CycleSummary]) -> Table:
             _percent(summary.accuracy_best),
             f"{summary.above_threshold}: {_with_interval(summary.above_rate, summary.above_interval)}",
             str(summary.admitted),
+            _functional(summary),
             str(summary.rejected_duplicates),
             f"{summary.corpus_before} -> {summary.corpus_after}",
         )
@@ -128,7 +130,15 @@ def states_table(summary: CycleSummary) -> Table:
 
 def _caption(summary: CycleSummary) -> str:
     threshold = "none" if summary.threshold is None else f"{summary.threshold:.0%}"
-    return f"chance {summary.chance:.1%}, majority class {summary.majority:.1%}, threshold {threshold}"
+    shares = f"chance {summary.chance:.1%}, majority class {summary.majority:.1%}, threshold {threshold}"
+    return shares if summary.functional_duplicates is None else f"{shares}; {FUNCTIONAL}"
+
+
+def _functional(summary: CycleSummary) -> str:
+    """Return the functional duplicates among the programs whose fingerprint is known."""
+    if summary.functional_duplicates is None:
+        return "-"
+    return f"{summary.functional_duplicates} of {summary.fingerprinted}"
 
 
 def _percent(value: float | None) -> str:

@@ -15,6 +15,7 @@ ENTRY = {
     "accuracy": "DOUBLE",
     "protocol": "VARCHAR",
     "messages": "STRUCT(role VARCHAR, content VARCHAR)[]",
+    "fingerprint": "VARCHAR",
 }
 LEDGERS: dict[str, dict[str, str]] = {
     "completions": {
@@ -43,7 +44,8 @@ LEDGERS: dict[str, dict[str, str]] = {
         "protocol": "VARCHAR",
         "environment": "VARCHAR",
         "claimed": "STRUCT(failure STRUCT(stage VARCHAR, kind VARCHAR, text VARCHAR),"
-        " parameters BIGINT, batches BIGINT, samples BIGINT, passes BIGINT)",
+        " parameters BIGINT, fingerprint VARCHAR, layers BIGINT, operations BIGINT, batches BIGINT, samples BIGINT,"
+        " passes BIGINT)",
         "measured": "STRUCT(seconds MAP(VARCHAR, DOUBLE), stage_cpu_seconds MAP(VARCHAR, DOUBLE), training_cost DOUBLE,"
         " flags VARCHAR[], peak_memory BIGINT, cpu_seconds DOUBLE, container_id VARCHAR, exit_code BIGINT,"
         " oom_killed BOOLEAN, log_bytes BIGINT, truncated BOOLEAN, stdout VARCHAR, stderr VARCHAR,"
@@ -74,6 +76,8 @@ LEDGERS: dict[str, dict[str, str]] = {
         "above_interval": INTERVAL,
         "admitted": "BIGINT",
         "rejected_duplicates": "BIGINT",
+        "functional_duplicates": "BIGINT",
+        "fingerprinted": "BIGINT",
         "corpus_before": "BIGINT",
         "corpus_after": "BIGINT",
         "chance": "DOUBLE",
@@ -119,13 +123,21 @@ def _columns(table: str) -> tuple[Column, ...]:
     return tuple(found)
 
 
+TWINS = (  # as in `orchestrator.twins`; seeds stand in cycle 0, before all candidates
+    "SELECT run, cycle, name AS candidate_id, nullif(first_value(name) OVER"
+    " (PARTITION BY run, fingerprint ORDER BY cycle, name), name) AS name"
+    " FROM (SELECT run, cycle, candidate_id AS name, claimed.fingerprint AS fingerprint FROM ledger_verdicts"
+    " WHERE state = 'passed' UNION ALL SELECT run, cycle, entry_id, fingerprint FROM ledger_corpus)"
+    " WHERE fingerprint IS NOT NULL"
+)
 CANDIDATES = View(
     name="candidates",
     row="one completion of the model, and what became of it",
     source="ledger_completions AS written"
     " LEFT JOIN ledger_candidates AS read USING (run, cycle, candidate_id)"
     " LEFT JOIN ledger_verdicts AS judged USING (run, cycle, candidate_id)"
-    " LEFT JOIN ledger_novelty AS decided USING (run, cycle, candidate_id)",
+    " LEFT JOIN ledger_novelty AS decided USING (run, cycle, candidate_id)"
+    f" LEFT JOIN ({TWINS}) AS twins USING (run, cycle, candidate_id)",
     columns=_columns("""
         run | the run, as it was named on the command line
         cycle | the cycle, from 1
@@ -153,6 +165,7 @@ CANDIDATES = View(
         cycle_estimate | decided.generation.estimate | estimated Jaccard index with it
         cycle_exact | decided.generation.exact | exact Jaccard index with it
         rejections | decided.rejection_count | duplicates met before this one was admitted
+        functional_twin | twins.name | claimed: the first earlier valid program or seed that computes the same
     """),
 )
 VERDICTS = View(
@@ -187,6 +200,9 @@ VERDICTS = View(
         protocol | SHA-256 of what defines the accuracy
         environment | SHA-256 of the description of where it ran
         claimed_parameters | claimed.parameters | claimed: parameters of the network
+        claimed_fingerprint | claimed.fingerprint | claimed: SHA-256 of what its forward pass executes
+        claimed_layers | claimed.layers | claimed: modules without children that were executed
+        claimed_operations | claimed.operations | claimed: operations that the logits came from
         claimed_batches | claimed.batches | claimed: batches taken
         claimed_images | claimed.samples | claimed: training images taken
         claimed_passes | claimed.passes | claimed: passes over the training split
@@ -223,6 +239,8 @@ CYCLES = View(
         majority | the accuracy of always naming the most frequent class
         admitted | candidates that entered the corpus
         rejected_duplicates | valid candidates above the threshold that were near-duplicates
+        functional_duplicates | claimed: of the textually novel admitted ones, functionally equal to an earlier program
+        fingerprinted | of the same ones, those whose fingerprint is known
         corpus_before | entries before the cycle
         corpus_after | entries after it
         protocol | SHA-256 of what defines an accuracy
@@ -243,6 +261,7 @@ CORPUS = View(
         source | SHA-256 of the program
         shingles | SHA-256 of its shingle set
         protocol | SHA-256 of what defines the accuracy
+        fingerprint | of a qualified seed, claimed: SHA-256 of what its forward pass executes
         prompt | list_filter(messages, lambda message: message.role <> 'assistant')[-1].content | what was asked
         text | list_filter(messages, lambda message: message.role = 'assistant')[-1].content | what is trained on
     """),

@@ -18,7 +18,12 @@ class Interval(Record):
 
 
 class CycleSummary(Line):
-    """The numbers of one cycle: the counts of `states` add up to `generated`."""
+    """The numbers of one cycle: the counts of `states` add up to `generated`.
+
+    `functional_duplicates` counts the admitted programs that are textually novel but functionally equal to an earlier
+    one, among the `fingerprinted` ones: those textually novel ones whose fingerprint is known. Both rest on what
+    candidates claim; summaries from before that lack them.
+    """
 
     kind: Literal["summary"] = "summary"
     cycle: Count
@@ -37,6 +42,8 @@ class CycleSummary(Line):
     above_interval: Interval | None
     admitted: Count
     rejected_duplicates: Count
+    functional_duplicates: Count | None = None
+    fingerprinted: Count | None = None
     corpus_before: Count
     corpus_after: Count
     chance: Fraction

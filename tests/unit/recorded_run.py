@@ -27,6 +27,7 @@ from orchestrator.records import (
     digest,
 )
 from orchestrator.run import CycleFolder, RunFolder
+from orchestrator.twins import counted
 
 DATA: dict[str, Any] = {
     "name": "recorded",
@@ -47,7 +48,8 @@ def recorded(path: Path, *, cycles: int = 1, candidates: int = 12, log: bytes = 
     run = RunFolder.create(path, parse(DATA | {"cycles": cycles}, origin="test"))
     protocol = run.config.protocol.hash()
     run.store.put(ENVIRONMENT)
-    run.corpus.extend([fake_entry(index, run.store, protocol=protocol) for index in range(3)])
+    seeds = [fake_entry(index, run.store, protocol=protocol) for index in range(3)]
+    run.corpus.extend([seeds[0].model_copy(update={"fingerprint": digest(b"graph 5")}), *seeds[1:]])
     run.corpus.finish()
     for number in range(1, cycles + 1):
         folder = run.cycle(number)
@@ -77,6 +79,7 @@ def _write(run: RunFolder, folder: CycleFolder, count: int, log: bytes) -> None:
         corpus=(before, before + len(admitted)),
         guessing=(0.1, 0.1),
         protocol=run.config.protocol.hash(),
+        functional=counted(run, folder.number),
     )
     folder.summary.append(summary)
     for ledger in (folder.completions, folder.candidates, folder.verdicts, folder.novelty, folder.entries):
@@ -171,8 +174,15 @@ def _verdict(run: RunFolder, name: str, kind: int, accuracy: float, log: bytes) 
         predictions=run.store.put(b"\1\0" * 4) if passed else None,
         protocol=run.config.protocol.hash(),
         environment=digest(ENVIRONMENT),
-        claimed=Claimed(parameters=123_456, batches=64, samples=4096, passes=1) if passed else Claimed(),
+        claimed=_claimed(kind) if passed else Claimed(),
         measured=measured,
+    )
+
+
+def _claimed(kind: int) -> Claimed:
+    graph = digest(f"graph {kind}".encode())
+    return Claimed(
+        parameters=123_456, fingerprint=graph, layers=7, operations=9, batches=64, samples=4096, passes=1
     )
 
 

@@ -15,6 +15,7 @@ from orchestrator.cli import main
 from orchestrator.config import parse
 from orchestrator.cycle import Loop
 from orchestrator.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
+from orchestrator.records import digest
 from orchestrator.run import RunFolder
 from tests.unit.recorded_run import recorded
 
@@ -95,6 +96,8 @@ def test_a_candidate_is_shown_with_claims_beside_measurements_and_its_neighbours
     for part in (
         "123,456",
         "64 batches, 4,096 images",
+        f"7 layers, 9 operations, fingerprint {digest(b'graph 5')[:12]}",
+        "functionally equal to │ seed-0000",
         "77.0000%",
         "exit code 0",
         "memory 4,096 MiB",

@@ -86,6 +86,14 @@ def test_without_a_terminal_every_stage_and_note_is_one_plain_line() -> None:
     assert lines[2] == "[bold]as it stands"
 
 
+def test_functional_duplicates_stand_beside_how_many_fingerprints_are_known() -> None:
+    written = io.StringIO()
+    known = SUMMARY.model_copy(update={"functional_duplicates": 3, "fingerprinted": 17})
+    Console(file=written, width=200).print(cycles_table([SUMMARY, known]))
+    assert "3 of 17" in written.getvalue()
+    assert "claims" in written.getvalue()
+
+
 def test_a_terminal_is_given_back_after_the_live_view() -> None:
     written = io.StringIO()
     with View(Console(file=written, force_terminal=True, width=80), CONFIG) as view:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.run import RunFolder
 
 DIFF_LINES = 120
+SHOWN = 12  # characters of a fingerprint: as many as tell those of a run apart
 HIGHLIGHTED = 1 << 16  # characters of a program that is shown in colour; a longer one is shown plain
 MIB = 1 << 20
 SIZES = frozenset({"memory", "memory_swap", "kernel_memory", "shm"})
@@ -44,7 +45,7 @@ def audit_show(*, run: str, candidate_id: str, runs: Path, as_run: bool, complet
     console = data()
     console.print(_facts(found, guessing=_guessing(folder, found.cycle)))
     if found.verdict is not None and found.verdict.measured.container_id is not None:
-        console.print(_claims(found.verdict))
+        console.print(_claims(found.verdict, twin=_twin(folder, found.verdict)))
         console.print(_stages(found.verdict))
     _neighbours(console, folder, found, diff=diff)
     if completion:
@@ -91,7 +92,19 @@ def _facts(history: History, *, guessing: str) -> Table:
     return _grid(facts)
 
 
-def _claims(verdict: Verdict) -> Table:
+def _twin(folder: RunFolder, verdict: Verdict) -> str:
+    """Return which earlier program is functionally equal, as far as fingerprints are known."""
+    from orchestrator.twins import twins
+
+    found = twins(folder)
+    if verdict.candidate_id in found.earlier:
+        return found.earlier[verdict.candidate_id]
+    if verdict.candidate_id in found.known:
+        return "no earlier program whose fingerprint is known"
+    return "-" if verdict.claimed.fingerprint is None else "not compared: only valid programs are"
+
+
+def _claims(verdict: Verdict, *, twin: str) -> Table:
     """Return what the container claimed beside what the host measured; a claim never earns anything."""
     claimed, measured = verdict.claimed, verdict.measured
     failure = claimed.failure
@@ -104,6 +117,8 @@ def _claims(verdict: Verdict) -> Table:
         ),
         "raised at": ("-" if failure is None else " < ".join(failure.where) or "-", "-"),
         "parameters": (_text(claimed.parameters), "-"),
+        "network": (_network(claimed), "-"),
+        "functionally equal to": (twin, "-"),
         "training": (_trained(claimed), "-" if cost is None else f"{cost:g} times the CPU time of one honest epoch"),
         "accuracy": ("-", "-" if verdict.accuracy is None else f"{verdict.accuracy:.4%}"),
         "peak memory": ("-", "-" if measured.peak_memory is None else f"{measured.peak_memory / MIB:,.0f} MiB"),
@@ -111,6 +126,13 @@ def _claims(verdict: Verdict) -> Table:
         "output": ("-", f"{measured.log_bytes:,} bytes" + (", cut" if measured.truncated else "")),
     }
     return _table("claimed beside measured", ("", "claimed", "measured"), [(name, *row) for name, row in rows.items()])
+
+
+def _network(claimed: Claimed) -> str:
+    if claimed.fingerprint is None:
+        return "no fingerprint"
+    size = f"{_text(claimed.layers)} layers, {_text(claimed.operations)} operations"
+    return f"{size}, fingerprint {claimed.fingerprint[:SHOWN]}"
 
 
 def _trained(claimed: Claimed) -> str:

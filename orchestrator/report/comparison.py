@@ -104,14 +104,23 @@ def ablations(runs: Sequence[Results]) -> Table:
     for one in ABLATIONS:
         low, high = VALID_INTERVAL
         interval = f" [{low}, {high}] n=22" if one is ABLATIONS[0] else ""
-        valid = f"{printed(one.valid)}{interval}"
-        rows.append((f"paper: {one.method}", valid, printed(one.mean), printed(one.above), str(one.novel), "-"))
+        shares = (f"{printed(one.valid)}{interval}", printed(one.mean), printed(one.above))
+        rows.append((f"paper: {one.method}", *shares, str(one.novel), "-", "-"))
     note = (
         "Means over cycles with Student's 95 % interval; n cycles. Novel models: admitted, and no near-duplicate of the"
-        f" corpus or of the own cycle. {_guessing(runs)}. The paper's rows are Table 7 (interval: Section 4.1);"
-        f" {CIFAR10.guessing}, threshold {CIFAR10.threshold}%."
+        " corpus or of the own cycle; functional duplicates: how many of these claim to compute what an earlier program"
+        f" computes, of those whose fingerprint is known. {_guessing(runs)}. The paper's rows are Table 7 (interval:"
+        f" Section 4.1); {CIFAR10.guessing}, threshold {CIFAR10.threshold}%."
     )
-    head = ("run", "valid rate", "mean accuracy", "above threshold", "novel models", "admitted")
+    head = (
+        "run",
+        "valid rate",
+        "mean accuracy",
+        "above threshold",
+        "novel models",
+        "functional duplicates",
+        "admitted",
+    )
     return Table(
         "Runs side by side (form of the paper's Table 7)",
         head,
@@ -125,7 +134,7 @@ def ablations(runs: Sequence[Results]) -> Table:
 def _ablation(run: Results) -> tuple[str, ...]:
     means, pool = run.over_cycles(), run.all
     shown = (means["valid_rate"].text, means["accuracy_mean"].text, means["above_rate"].text)
-    return (run.label, *shown, str(pool.distinct), str(pool.admitted))
+    return (run.label, *shown, str(pool.distinct), pool.functional, str(pool.admitted))
 
 
 def totals(runs: Sequence[Results]) -> Table:

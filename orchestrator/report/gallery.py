@@ -11,21 +11,28 @@ from orchestrator.records import Digest, Neighbour
 from orchestrator.report.estimate import percent
 from orchestrator.run import RunFolder
 from orchestrator.store import Store
+from orchestrator.twins import twins
 
 SHOWN = 12_000  # characters of a program, and of a diff
-COMPARED = 400  # lines of each program: these are texts that may be made to be slow to compare
+LINES = 400  # of each program, shown and compared: these are texts that may be made to be slow to colour or to compare
 DIFF_LINES = 120
+NOBODY = "no earlier program whose fingerprint is known"
+CLAIMS = ("parameters", "layers", "operations")
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One admitted program, escaped; `program` and `diff` are None where the texts are no longer kept."""
+    """One admitted program, escaped; `program` and `diff` are None where the texts are no longer kept.
+
+    `twin` is the first earlier program that claims to compute the same, where one does.
+    """
 
     history: History
     near: Neighbour | None
     near_in: str
     program: str | None
     diff: str | None
+    twin: str | None = None
 
     @property
     def accuracy(self) -> str:
@@ -37,8 +44,10 @@ class Exhibit:
         """What is known of the program, name and text; what its container claimed is called so."""
         candidate, verdict = self.history.candidate, self.history.verdict
         found = [("cycle", str(self.history.cycle))]
-        if verdict is not None and verdict.claimed.parameters is not None:
-            found.append(("parameters (claimed)", f"{verdict.claimed.parameters:,}"))
+        claimed = {} if verdict is None else verdict.claimed.model_dump(include={*CLAIMS, "fingerprint"})
+        found += [(f"{name} (claimed)", f"{claimed[name]:,}") for name in CLAIMS if claimed.get(name) is not None]
+        if claimed.get("fingerprint") is not None:
+            found.append(("computes the same (claimed)", f"as {self.twin or NOBODY}"))
         if candidate is not None and candidate.program is not None:
             found.append(("Python tokens", f"{candidate.program.tokens:,}"))
             if candidate.program.completed:
@@ -61,8 +70,10 @@ def gallery(run: RunFolder, histories: Sequence[History], *, most: int) -> tuple
     """Return the `most` accurate of the admitted candidates among `histories`, the best first."""
     admitted = [history for history in histories if history.state == "admitted"]
     chosen = sorted(admitted, key=lambda history: (-(history.accuracy or 0.0), history.candidate_id))[:most]
-    sources = dict(_sources(run, histories)) if chosen else {}
-    return tuple(_exhibit(run.store, history, sources) for history in chosen)
+    if not chosen:
+        return ()
+    sources, earlier = dict(_sources(run, histories)), twins(run).earlier
+    return tuple(_exhibit(run.store, history, sources, twin=earlier.get(history.candidate_id)) for history in chosen)
 
 
 def _sources(run: RunFolder, histories: Sequence[History]) -> Iterator[tuple[str, Digest]]:
@@ -74,7 +85,7 @@ def _sources(run: RunFolder, histories: Sequence[History]) -> Iterator[tuple[str
             yield history.candidate_id, history.candidate.source
 
 
-def _exhibit(store: Store, history: History, sources: dict[str, Digest]) -> Exhibit:
+def _exhibit(store: Store, history: History, sources: dict[str, Digest], *, twin: str | None) -> Exhibit:
     where = max(history.neighbours, key=lambda name: history.neighbours[name].estimate, default="")
     near = history.neighbours.get(where)
     own = _text(store, sources.get(history.candidate_id))
@@ -83,7 +94,7 @@ def _exhibit(store: Store, history: History, sources: dict[str, Digest]) -> Exhi
     if own is not None and other is not None and near is not None:
         diff = _difference(other, own, names=(near.entry_id, history.candidate_id))
     program = None if own is None else _cut(own)
-    return Exhibit(history=history, near=near, near_in=where, program=program, diff=diff)
+    return Exhibit(history=history, near=near, near_in=where, program=program, diff=diff, twin=twin)
 
 
 def _text(store: Store, source: Digest | None) -> str | None:
@@ -96,11 +107,12 @@ def _text(store: Store, source: Digest | None) -> str | None:
 def _difference(before: str, after: str, *, names: tuple[str, str]) -> str:
     from difflib import unified_diff
 
-    one, other = (text.split("\n")[:COMPARED] for text in (before, after))
+    one, other = (text.split("\n")[:LINES] for text in (before, after))
     lines = list(unified_diff(one, other, *names, lineterm=""))
     more = [f"[{len(lines) - DIFF_LINES} more lines differ]"] if len(lines) > DIFF_LINES else []
     return _cut("\n".join([*lines[:DIFF_LINES], *more]))
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}\n[{len(text) - SHOWN:,} more characters]"
+    shown = "\n".join(text.split("\n")[:LINES])[:SHOWN]
+    return text if shown == text else f"{shown}\n[{len(text) - len(shown):,} more characters]"

@@ -18,7 +18,8 @@ class Pool:
 
     `tried` leaves out quarantined candidates. `novel` counts those above the threshold whose nearest neighbours, in
     the corpus and in their cycle, are no near-duplicates, whether or not the run's filter was on; `distinct` counts
-    those among the admitted.
+    those among the admitted; of these, `equal` are functionally
+    equal to an earlier program among the `fingerprinted`, by what candidates claim, and None where no cycle knows.
     """
 
     cycles: tuple[int, ...]
@@ -29,6 +30,8 @@ class Pool:
     novel: int
     admitted: int
     distinct: int
+    equal: int | None
+    fingerprinted: int
 
     @property
     def valid_rate(self) -> Estimate:
@@ -49,6 +52,11 @@ class Pool:
     def novel_rate(self) -> Estimate:
         """The share of novel ones among the candidates above the threshold."""
         return Estimate(None) if self.above is None else share(self.novel, self.above)
+
+    @property
+    def functional(self) -> str:
+        """How many textually novel admissions are functionally equal to an earlier program, of how many known."""
+        return "-" if self.equal is None else f"{self.equal} of {self.fingerprinted}"
 
     @property
     def named(self) -> str:
@@ -73,6 +81,8 @@ class Pool:
             "novel_rate": self.novel_rate.plain(),
             "admitted": self.admitted,
             "admitted_novel": self.distinct,
+            "functional_duplicates": self.equal,
+            "fingerprinted": self.fingerprinted,
         }
 
 
@@ -82,6 +92,7 @@ def pooled(summaries: Sequence[CycleSummary], histories: Sequence[History], *, t
     wanted = [history for history in histories if history.cycle in cycles]
     thresholds = [summary.threshold for summary in summaries]
     threshold = thresholds[0] if thresholds else None
+    known = [one.functional_duplicates for one in summaries if one.functional_duplicates is not None]
     novel = [history for history in wanted if is_novel(history, tau=tau)]
     return Pool(
         cycles=cycles,
@@ -92,6 +103,8 @@ def pooled(summaries: Sequence[CycleSummary], histories: Sequence[History], *, t
         novel=0 if threshold is None else sum((history.accuracy or 0.0) > threshold for history in novel),
         admitted=sum(summary.admitted for summary in summaries),
         distinct=sum(history.state == "admitted" for history in novel),
+        equal=sum(known) if known else None,
+        fingerprinted=sum(summary.fingerprinted or 0 for summary in summaries),
     )
 
 

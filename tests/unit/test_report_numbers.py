@@ -89,6 +89,17 @@ def test_near_duplicates_are_told_from_novel_programs_also_where_no_filter_was_o
     assert pool.novel == results.all.novel
 
 
+def test_functional_duplicates_are_counted_where_a_cycle_knows_them(results: Results) -> None:
+    counts = [(one.functional_duplicates or 0, one.fingerprinted or 0) for one in results.summaries]
+    equal, known = (sum(column) for column in zip(*counts, strict=True))
+    assert known > 0
+    assert ablations([results]).rows[0][-2] == f"{equal} of {known}"
+    before = [
+        one.model_copy(update={"functional_duplicates": None, "fingerprinted": None}) for one in results.summaries
+    ]
+    assert pooled(before, results.histories, tau=0.9).functional == "-"
+
+
 def test_quarantined_candidates_are_named_and_are_no_failure(results: Results) -> None:
     first = next(one for one in results.histories if one.verdict is not None and one.verdict.state == "failed")
     assert first.verdict is not None

@@ -31,6 +31,7 @@ from orchestrator.containers import Containers
 from orchestrator.datasets import Prepared
 from orchestrator.epoch import Epoch
 from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.headroom import Headroom
 from orchestrator.intake import Intake
 from orchestrator.journal import Recorder, unrecorded
 from orchestrator.pool import Pool, Slot, Starting
@@ -48,17 +49,25 @@ class SandboxEvaluator:
 
     `key` is the run's host-only secret: with the candidate's id it gives the order of the validation images.
     `record` takes what a run journals: containers, stages as they are entered, attempts that the infrastructure
-    failed, and what was quarantined.
+    failed, and what was quarantined. `headroom` says when containers that wait may use what the machine has to spare.
     """
 
     def __init__(
-        self, *, config: Config, store: Store, prepared: Prepared, key: bytes, record: Recorder = unrecorded
+        self,
+        *,
+        config: Config,
+        store: Store,
+        prepared: Prepared,
+        key: bytes,
+        record: Recorder = unrecorded,
+        headroom: Headroom | None = None,
     ) -> None:
         self._config = config
         self._store = store
         self._prepared = prepared
         self._key = key
         self._record = record
+        self._headroom = headroom or Headroom()
         self._resources = ExitStack()
         self._running: dict[Slot, Container] = {}
         self._stopping = threading.Event()
@@ -88,7 +97,13 @@ class SandboxEvaluator:
             for slot in slots:
                 self._free.put(slot)
             self._pool = stack.enter_context(
-                Pool(self._start, slots=slots, needed=sandbox.deadlines.needed(), ahead=sandbox.ahead)
+                Pool(
+                    self._start,
+                    slots=slots,
+                    needed=sandbox.deadlines.needed(),
+                    ahead=sandbox.ahead,
+                    headroom=self._headroom,
+                )
             )
             self._intake = Intake(
                 parser=stack.enter_context(self._containers.parser(shingle=config.novelty.shingle)),

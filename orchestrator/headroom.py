@@ -1,11 +1,15 @@
-"""What the machine has to spare for containers that only wait."""
+"""What the machine has to spare for containers that only wait: cores that idle, and memory."""
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 
 import psutil
+
+IMPORTED = 512 << 20  # bytes, more than a container with torch in it takes
+LOOK = 0.5  # seconds between looks at the machine
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,9 @@ class Sample:
 class Headroom:
     """Says what is free; the cores are those that idled since it was last asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience: float = 30.0) -> None:
+        """A start waits for memory `patience` seconds at most: what runs may need it for longer than a claim can wait."""
+        self._patience = patience
         self._before = Sample.now()
 
     def cores(self) -> float:
@@ -36,3 +42,9 @@ class Headroom:
     def memory(self) -> int:
         """Return the bytes that can be had without swapping."""
         return int(psutil.virtual_memory().available)
+
+    def await_memory(self, closing: threading.Event) -> None:
+        """Wait until there is memory for one more container, until patience ends, or until `closing` is set."""
+        end = time.monotonic() + self._patience
+        while self.memory() < IMPORTED and time.monotonic() < end and not closing.wait(LOOK):
+            pass

@@ -14,16 +14,13 @@ from typing import Self
 import psutil
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.headroom import Headroom
+from orchestrator.headroom import LOOK, Headroom
 from orchestrator.parsing import await_ready
 from orchestrator.sandbox import Container
 from sandbox_image import wire
 
 FIRST_UID = 10001
-LOOK = 0.5  # seconds between looks at the machine
 SPARE = 0.9  # idle cores, of which a container that warms up further takes one
-IMPORTED = 512 << 20  # bytes, more than a container with torch in it takes
-PATIENCE = 30.0  # seconds that a start waits for them
 TOLD = 1.0  # seconds in which a waiting container takes five bytes
 CLAIMS = 3  # containers that a claim looks at: each slot may hold one that died with an engine
 
@@ -69,7 +66,15 @@ class Pool:
     while they wait is `ahead` of `SandboxConfig`.
     """
 
-    def __init__(self, start: Callable[[Slot], Starting], *, slots: list[Slot], needed: float, ahead: str) -> None:
+    def __init__(
+        self,
+        start: Callable[[Slot], Starting],
+        *,
+        slots: list[Slot],
+        needed: float,
+        ahead: str,
+        headroom: Headroom,
+    ) -> None:
         """`start` returns a container that was started; `needed` is the life in seconds that a claim must find."""
         self._start = start
         self._starting: dict[Slot, Container] = {}
@@ -82,7 +87,7 @@ class Pool:
         self._told: dict[Slot, str] = {}  # the containers that were told to warm up further, until they are claimed
         self._claims = threading.Lock()  # nothing but its program is sent to a container that was claimed
         self._slots = slots
-        self._headroom = Headroom()
+        self._headroom = headroom
         self._warmer = threading.Thread(target=self._use_idle_cores, name="warmer", daemon=True)
 
     def __enter__(self) -> Self:
@@ -142,7 +147,7 @@ class Pool:
             self._waiting[slot] = self._threads.submit(self._warm, slot)
 
     def _warm(self, slot: Slot) -> Container:
-        self._await_memory()
+        self._headroom.await_memory(self._closing)
         starting = self._start(slot)
         self._starting[slot] = starting.container
         if self._closing.is_set():
@@ -151,12 +156,6 @@ class Pool:
         if self._ahead == "optimizers":
             container.send(wire.encode(wire.WARM, b""), timeout=TOLD)
         return container
-
-    def _await_memory(self) -> None:
-        """Wait while memory is short, within bounds: what runs may need longer than a claim can wait."""
-        end = time.monotonic() + PATIENCE
-        while self._headroom.memory() < IMPORTED and time.monotonic() < end and not self._closing.wait(LOOK):
-            pass
 
     def _use_idle_cores(self) -> None:
         """Tell one waiting container at a time to warm up further, while a core has nothing else to do."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from orchestrator.datasets import prepare
 from orchestrator.evaluate import SandboxEvaluator
-from orchestrator.headroom import Headroom
-from orchestrator.pool import IMPORTED, LOOK
+from orchestrator.headroom import LOOK, Headroom
 from orchestrator.records import Verdict
 from orchestrator.seams import Submission
 from orchestrator.store import Store
@@ -21,20 +19,37 @@ pytestmark = pytest.mark.docker
 PROGRAM = b"import sys\nprint('torch._dynamo' in sys.modules)\n" + (FOLDER / f"{CONTROL}.py").read_bytes()
 
 
-def evaluate(folder: Path, ahead: str, *, wait: float = 0.0) -> tuple[Verdict, str]:
-    """Return the verdict of the honest program, and whether it found what optimizers need imported."""
+class Fixed(Headroom):
+    """A machine with so many idle cores, and so little memory the first few times that it is asked."""
+
+    def __init__(self, *, cores: float, short: int = 0, patience: float = 30.0) -> None:
+        super().__init__(patience=patience)
+        self.idle, self.short = cores, short
+
+    def cores(self) -> float:
+        return self.idle
+
+    def memory(self) -> int:
+        self.short -= 1
+        return 0 if self.short >= 0 else super().memory()
+
+
+def evaluate(
+    folder: Path, ahead: str, *, headroom: Headroom | None = None, times: int = 1
+) -> list[tuple[Verdict, str]]:
+    """Return the verdicts of the honest program, and whether it found what optimizers need imported."""
     settings = config("runc")
     settings = settings.model_copy(update={"sandbox": settings.sandbox.model_copy(update={"ahead": ahead, "slots": 1})})
     store = Store(folder / ahead)
     prepared = prepare(settings.protocol, CACHE)
-    with SandboxEvaluator(config=settings, store=store, prepared=prepared, key=b"pool") as evaluator:
-        time.sleep(wait)
-        (evaluation,) = evaluator.evaluate([Submission(candidate_id="one", source=PROGRAM)])
-    return evaluation.verdict, store.get(evaluation.verdict.measured.stdout or "").decode().strip()
+    submissions = [Submission(candidate_id=f"p{number}", source=PROGRAM) for number in range(times)]
+    with SandboxEvaluator(config=settings, store=store, prepared=prepared, key=b"pool", headroom=headroom) as evaluator:
+        verdicts = [evaluation.verdict for evaluation in evaluator.evaluate(submissions)]
+    return [(verdict, store.get(verdict.measured.stdout or "").decode().strip()) for verdict in verdicts]
 
 
 def test_however_warm_the_container_is_the_verdict_is_the_same(tmp_path: Path) -> None:
-    ended = {ahead: evaluate(tmp_path, ahead) for ahead in ("nothing", "import", "optimizers")}
+    ended = {ahead: evaluate(tmp_path, ahead)[0] for ahead in ("nothing", "import", "optimizers")}
     assert {ahead: warm for ahead, (_, warm) in ended.items()} == {
         "nothing": "False",
         "import": "False",
@@ -44,18 +59,16 @@ def test_however_warm_the_container_is_the_verdict_is_the_same(tmp_path: Path) -
     assert len({(verdict.accuracy, verdict.predictions) for verdict, _ in ended.values()}) == 1
 
 
-def test_a_waiting_container_uses_an_idle_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Headroom, "cores", lambda _: 1.0)
-    assert evaluate(tmp_path, "idle", wait=20 * LOOK)[1] == "True"
-    monkeypatch.setattr(Headroom, "cores", lambda _: 0.0)
-    assert evaluate(tmp_path / "busy", "idle", wait=20 * LOOK)[1] == "False"
+def test_a_waiting_container_uses_an_idle_core(tmp_path: Path) -> None:
+    idle = evaluate(tmp_path / "idle", "idle", headroom=Fixed(cores=1.0), times=4)
+    busy = evaluate(tmp_path / "busy", "idle", headroom=Fixed(cores=0.0), times=4)
+    assert "True" in {warm for _, warm in idle}
+    assert {warm for _, warm in busy} == {"False"}
 
 
-def test_a_start_waits_for_memory_but_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = [0, 0, 0]
-    monkeypatch.setattr(Headroom, "memory", lambda _: free.pop() if free else IMPORTED)
-    verdict, _ = evaluate(tmp_path, "import")
-    assert (verdict.state, free) == ("passed", [])
-    monkeypatch.setattr("orchestrator.pool.PATIENCE", 2 * LOOK)
-    monkeypatch.setattr(Headroom, "memory", lambda _: 0)
-    assert evaluate(tmp_path / "short", "import")[0].state == "passed"
+def test_a_start_waits_for_memory_but_not_for_ever(tmp_path: Path) -> None:
+    soon, never = Fixed(cores=0.0, short=3), Fixed(cores=0.0, short=1000, patience=2 * LOOK)
+    for name, headroom in (("soon", soon), ("never", never)):
+        ((verdict, _),) = evaluate(tmp_path / name, "import", headroom=headroom)
+        assert verdict.state == "passed"
+    assert soon.short < 0 < never.short

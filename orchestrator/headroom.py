@@ -30,7 +30,7 @@ class Headroom:
     """Says what is free; the cores are those that idled since it was last asked."""
 
     def __init__(self, *, patience: float = 30.0) -> None:
-        """A start waits for memory `patience` seconds at most: what runs may need it for longer than a claim can wait."""
+        """A start waits for memory `patience` seconds at most: what runs may need it longer than a claim can wait."""
         self._patience = patience
         self._before = Sample.now()
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from orchestrator.cgroup import ControlGroup
 from orchestrator.config import SandboxConfig
 from orchestrator.engine import connect, engine_errors
 from orchestrator.errors import InfrastructureError
 from orchestrator.image import local_image
 from orchestrator.journal import Recorder, unrecorded
-from orchestrator.lease import reap
+from orchestrator.lease import clear, group_name, reap
 from orchestrator.lockdown import Spec
 from orchestrator.parsing import Parser
 from orchestrator.pool import Starting
@@ -21,11 +24,14 @@ from orchestrator.sandbox import Container
 
 SECCOMP = Path(__file__).parent.parent / "docker" / "seccomp.json"
 VERSION_SECONDS = 10
+CLEARINGS = 3  # attempts to leave no container behind
 GVISOR_PIDS = 1024  # below this the sentry itself starves
 
 
 class Containers:
     """A connection to the engine with one image, one runtime and one set of limits; a context manager.
+
+    Leaving it raises InfrastructureError where a container may be left behind: whoever starts next reaps it.
 
     `record` learns of every container that was started, with the limits read back, and of those that were reaped.
     """
@@ -34,6 +40,7 @@ class Containers:
         self._sandbox = sandbox
         self._owner = owner
         self._record = record
+        self._groups: dict[str, ControlGroup] = {}
 
     def __enter__(self) -> Self:
         self._client = connect()
@@ -54,7 +61,19 @@ class Containers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.close()
+        attempts = Retrying(
+            retry=retry_if_exception_type(InfrastructureError),
+            stop=stop_after_attempt(1 if kind is not None else CLEARINGS),
+            wait=wait_exponential(multiplier=0.5, max=8),
+            reraise=True,
+        )
+        try:
+            attempts(clear, self._client, self._groups)
+        except InfrastructureError:
+            if kind is None:  # else what is under way says more
+                raise
+        finally:
+            self._client.close()
 
     def supervisor(self, *, train: Path, gpu: str | None, slot: int | None = None) -> Container:
         """Start a container for one candidate, with the folder `train` read-only inside, and wait until it is ready."""
@@ -118,7 +137,9 @@ class Containers:
             train=train,
             gpu=gpu,
         )
-        container = Container.start(self._client, spec, driver=self._driver)
+        group = ControlGroup(name=group_name(), driver=self._driver)
+        self._groups[group.name] = group
+        container = Container.start(self._client, spec, group=group)
         created = {"container_id": container.id, "mode": mode, "slot": slot, "gpu": gpu, "runtime": sandbox.runtime}
         try:
             self._record("container", created | {"image": self._image, "limits": container.limits})

@@ -86,6 +86,25 @@ def reap(client: docker.DockerClient, *, driver: str) -> list[str]:
     return removed
 
 
+def clear(client: docker.DockerClient, groups: Mapping[str, ControlGroup]) -> None:
+    """Remove the containers that are still there of those that were named after `groups`, and the groups.
+
+    An engine that hung while one was created or ended may have it still, or only now.
+
+    Raises:
+        InfrastructureError: the engine failed.
+    """
+    from docker.errors import NotFound
+
+    with engine_errors("removing what is left of our containers"):
+        for item in client.api.containers(all=True, filters={"label": OWNER}):
+            group = groups.get("".join(item["Names"][:1]).removeprefix(f"/{PREFIX}-"))
+            if group is not None:
+                with contextlib.suppress(NotFound):
+                    client.api.remove_container(item["Id"], force=True, v=True)
+                group.remove()
+
+
 def _orphans(client: docker.DockerClient) -> dict[str, str]:
     """Return the names of orphaned containers by id."""
     with engine_errors("listing containers"):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.cgroup import ControlGroup, Usage
 from orchestrator.engine import engine_errors
 from orchestrator.errors import InfrastructureError
-from orchestrator.lease import group_name
 from orchestrator.lockdown import Spec, creation
 from orchestrator.readback import check_environment, effective_limits
 from sandbox_image import wire
@@ -71,13 +70,14 @@ class Container:
     _started: float = field(default_factory=time.time)
 
     @classmethod
-    def start(cls, client: docker.DockerClient, spec: Spec, *, driver: str) -> Container:
-        """Create, attach and start a container; nothing is left behind where that fails.
+    def start(cls, client: docker.DockerClient, spec: Spec, *, group: ControlGroup) -> Container:
+        """Create, attach and start a container named after its control group.
+
+        Nothing is left behind where that fails, unless the engine does not answer.
 
         Raises:
             InfrastructureError: the engine refused, or a limit that it reports is not the one that was asked for.
         """
-        group = ControlGroup(name=group_name(), driver=driver)
         with engine_errors("creating a container"):
             made = client.api.create_container(**creation(client, spec, group))
         container = cls(client=client, spec=spec, id=made["Id"], group=group, born=time.monotonic())

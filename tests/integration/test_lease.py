@@ -8,6 +8,7 @@ from pathlib import Path
 
 import docker
 
+from orchestrator.cgroup import empty_groups
 from orchestrator.config import SandboxConfig
 from orchestrator.containers import Containers
 from orchestrator.lease import is_orphan, labels
@@ -38,6 +39,20 @@ def test_the_containers_of_a_killed_process_are_reaped_by_the_next_one(tmp_path:
             assert left not in ids
             assert alive.id in ids
         alive.close()
+    client.close()
+
+
+def test_a_container_that_was_not_ended_goes_when_its_owner_leaves(tmp_path: Path) -> None:
+    client = docker.from_env()
+    with Containers(SandboxConfig(), owner="a neighbour") as others:
+        neighbour = others.supervisor(train=tmp_path, gpu=None)
+        with Containers(SandboxConfig(), owner="one whose engine hung") as containers:
+            left = containers.supervisor(train=tmp_path, gpu=None)
+        ids = {container.id for container in client.containers.list(all=True)}
+        assert left.id not in ids
+        assert neighbour.id in ids
+        neighbour.close()
+    assert left.group.name not in empty_groups(left.group.driver)
     client.close()
 
 

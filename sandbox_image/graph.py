@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ SCHEME = "1"  # raise it with every change of the text: digests of two schemes n
 NODES = 20_000
 BYTES = 4 << 20
 WORD = 200  # characters of one plain argument
+PLAIN = frozenset((bool, int, float, complex, str))
+GAP = "\0"  # where a use stands in a text: no plain value's own text holds it
 COMMUTATIVE = frozenset(("aten::add.Tensor", "aten::mul.Tensor", "aten::maximum", "aten::minimum"))
 
 
@@ -29,10 +31,10 @@ class Use:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation, or a leaf that no operation made; arguments are plain values, uses, and tuples of both."""
+    """One operation, or a leaf that no operation made: its text, and the uses that belong into its gaps."""
 
-    name: str
-    arguments: tuple[Any, ...]
+    text: str
+    uses: tuple[Use, ...]
     leaf: bool
     identity: bytes  # of the node and all that it came from, for an order that does not depend on names or time
 
@@ -45,19 +47,21 @@ class Graph:
         self._bytes = 0
 
     def add(self, name: str, arguments: tuple[Any, ...], *, leaf: bool = False) -> int:
-        """Return the number of a new node.
+        """Return the number of a new node; arguments are plain values, uses, and tuples of both.
 
         Raises:
             GraphError: the graph would be over its limits, or an argument is no plain value.
         """
         if name in COMMUTATIVE and len(arguments) == len(("one", "other")):
-            arguments = tuple(sorted(arguments, key=lambda one: _text(one, self._identity)))
-        text = f"{name} {_text(arguments, self._identity)}"
-        self._bytes += len(text)
+            arguments = tuple(sorted(arguments, key=self._rank))
+        uses: list[Use] = []
+        text = f"{name} {_text(arguments, uses)}"
+        whole = _filled(text, uses, self._identity)
+        self._bytes += len(whole)
         if len(self._nodes) >= NODES or self._bytes > BYTES:
             raise GraphError("a forward pass over the limits")
-        identity = hashlib.sha256(text.encode()).digest()
-        self._nodes.append(Node(name, arguments, leaf, identity))
+        identity = hashlib.sha256(whole.encode()).digest()
+        self._nodes.append(Node(text, tuple(uses), leaf, identity))
         return len(self._nodes) - 1
 
     def digest(self, result: Use) -> tuple[str, int]:
@@ -74,7 +78,7 @@ class Graph:
         text = hashlib.sha256(f"scheme {SCHEME}\n".encode())
         for node in order:
             one = self._nodes[node]
-            text.update(f"{one.name} {_text(one.arguments, numbered)}\n".encode())
+            text.update(f"{_filled(one.text, one.uses, numbered)}\n".encode())
         text.update(f"result {numbered(result)}\n".encode())
         return text.hexdigest(), sum(not self._nodes[node].leaf for node in order)
 
@@ -82,7 +86,7 @@ class Graph:
         """Return the nodes that `root` came from, each behind all that it uses, in the order of arguments."""
         order: list[int] = []
         seen = {root}
-        waiting = [(root, _uses(self._nodes[root].arguments))]
+        waiting = [(root, iter(self._nodes[root].uses))]
         while waiting:
             node, uses = waiting[-1]
             following = next((use.node for use in uses if use.node not in seen), None)
@@ -91,31 +95,34 @@ class Graph:
                 waiting.pop()
             else:
                 seen.add(following)
-                waiting.append((following, _uses(self._nodes[following].arguments)))
+                waiting.append((following, iter(self._nodes[following].uses)))
         return order
+
+    def _rank(self, argument: Any) -> str:
+        return self._identity(argument) if isinstance(argument, Use) else repr(argument)
 
     def _identity(self, use: Use) -> str:
         return f"{self._nodes[use.node].identity.hex()}.{use.output}{_layout(use)}"
 
 
-def _uses(value: Any) -> Iterator[Use]:
-    if isinstance(value, Use):
-        yield value
-    elif isinstance(value, tuple):
-        for one in value:
-            yield from _uses(one)
-
-
-def _text(value: Any, named: Callable[[Use], str]) -> str:
-    if isinstance(value, Use):
-        return named(value)
-    if isinstance(value, tuple):
-        return f"({','.join(_text(one, named) for one in value)})"
-    if value is None or type(value) in (bool, int, float, complex, str):
+def _text(value: Any, uses: list[Use]) -> str:
+    """Return the text of an argument, with a gap for each of its uses, which are added to `uses`."""
+    kind = type(value)
+    if kind is Use:
+        uses.append(value)
+        return GAP
+    if kind is tuple:
+        return f"({','.join([_text(one, uses) for one in value])})"
+    if value is None or kind in PLAIN:
         text = repr(value)
         if len(text) <= WORD:
             return text
     raise GraphError("an argument that is no plain value")
+
+
+def _filled(text: str, uses: Sequence[Use], named: Callable[[Use], str]) -> str:
+    first, *parts = text.split(GAP)
+    return first + "".join([named(use) + part for use, part in zip(uses, parts, strict=True)])
 
 
 def _layout(use: Use) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.parameter import Parameter, UninitializedBuffer, UninitializedParameter
 
-from sandbox_image.graph import Graph, GraphError, Use
+from sandbox_image.graph import PLAIN, Graph, GraphError, Use
 
 DROPOUTS = frozenset(
     (
@@ -21,8 +21,8 @@ DROPOUTS = frozenset(
         torch.nn.FeatureAlphaDropout,
     )
 )
-WORDS = (torch.dtype, torch.memory_format, torch.layout)
-NAMELESS = (torch.device, torch.Generator, UninitializedParameter, UninitializedBuffer)
+WORDS = frozenset((torch.dtype, torch.memory_format, torch.layout))
+NAMELESS = frozenset((torch.device, torch.Generator, UninitializedParameter, UninitializedBuffer))
 Unseen = torch._C.DisableTorchFunction  # noqa: SLF001 - a program's own modes are not to learn what is looked at
 
 
@@ -165,13 +165,16 @@ class Tape:
 
     def _plain(self, value: Any) -> Any:
         """Return an argument as a graph holds it."""
-        if isinstance(value, NAMELESS):
-            return type(value).__name__
-        if isinstance(value, torch.Tensor):
+        kind = type(value)
+        if kind is Parameter or kind is torch.Tensor:
             return self._use(value)
+        if kind in PLAIN or value is None:
+            return value
         if isinstance(value, (list, tuple)):
-            return tuple(self._plain(one) for one in value)
-        return str(value) if isinstance(value, WORDS) else value
+            return tuple([self._plain(one) for one in value])
+        if kind in NAMELESS:
+            return kind.__name__
+        return str(value) if kind in WORDS else value
 
 
 def _tensors(result: Any) -> list[torch.Tensor]:
@@ -181,6 +184,7 @@ def _tensors(result: Any) -> list[torch.Tensor]:
 
 def _layout(tensor: torch.Tensor) -> tuple[Any, ...]:
     """Return offset, sizes and strides; the stride of a dimension of size 1 says nothing."""
-    sizes = tuple(tensor.shape)
-    strides = tuple(0 if size == 1 else stride for size, stride in zip(sizes, tensor.stride(), strict=True))
+    sizes, strides = tuple(tensor.shape), tensor.stride()
+    if 1 in sizes:
+        strides = tuple(0 if size == 1 else stride for size, stride in zip(sizes, strides, strict=True))
     return (tensor.storage_offset(), sizes, strides)

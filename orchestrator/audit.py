@@ -187,3 +187,10 @@ def _source(run: RunFolder, name: str) -> Digest | None:
             if candidate.candidate_id == name:
                 return candidate.source
     return next((entry.source for entry in run.corpus.read() if entry.entry_id == name), None)
+
+
+def guessing(run: RunFolder) -> str:
+    """Return in brackets what every accuracy of a run is to be compared with; nothing before its first whole cycle."""
+    summaries = (one for folder in run.cycles() for one in folder.summary.read())
+    first = next(summaries, None)
+    return "" if first is None else f" (chance {first.chance:.1%}, majority class {first.majority:.1%})"

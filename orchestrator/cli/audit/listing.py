@@ -59,7 +59,7 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
     jsonl: bool,
 ) -> None:
     """List the candidates of RUN (a name or a folder)."""
-    from orchestrator.audit import Filter, histories, ordered
+    from orchestrator.audit import Filter, guessing, histories, ordered
     from orchestrator.cli.audit.columns import columns, screen
 
     wanted = Filter(
@@ -72,7 +72,8 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
         since=None if since is None else since.replace(tzinfo=UTC),
         until=None if until is None else until.replace(tzinfo=UTC),
     )
-    everything = list(histories(opened(run, runs)))
+    folder = opened(run, runs)
+    everything = list(histories(folder))
     found = ordered([history for history in everything if wanted.wants(history)], by=sort)
     if jsonl:
         for history in found[:limit]:
@@ -81,7 +82,8 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
     rows = [_row(history) for history in found[:limit]]
     for line in columns(HEAD, rows, width=screen(data()), right=RIGHT):
         click.echo(line)
-    click.echo(f"{len(rows)} shown of {len(found)} that match, of {len(everything)} candidates", err=True)
+    shown = f"{len(rows)} shown of {len(found)} that match, of {len(everything)} candidates{guessing(folder)}"
+    click.echo(shown, err=True)
 
 
 def _row(history: History) -> tuple[str, ...]:

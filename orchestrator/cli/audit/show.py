@@ -38,12 +38,12 @@ SIZES = frozenset({"memory", "memory_swap", "kernel_memory", "shm"})
 @runs_option
 def audit_show(*, run: str, candidate_id: str, runs: Path, as_run: bool, completion: bool, diff: bool) -> None:
     """Show one candidate of RUN: verdict, limits, times, claims beside measurements, neighbours and program."""
-    from orchestrator.audit import history
+    from orchestrator.audit import guessing, history
 
     folder = opened(run, runs)
     found = history(folder, candidate_id)
     console = data()
-    console.print(_facts(found, guessing=_guessing(folder, found.cycle)))
+    console.print(_facts(found, guessing=guessing(folder)))
     if found.verdict is not None and found.verdict.measured.container_id is not None:
         console.print(_claims(found.verdict, twin=_twin(folder, found.verdict)))
         console.print(_stages(found.verdict))
@@ -59,12 +59,6 @@ def audit_show(*, run: str, candidate_id: str, runs: Path, as_run: bool, complet
         console.print("the completion holds no program; --completion shows what the model wrote")
         return
     _program(console, "program as it ran" if as_run else "program", folder.store.get(source), lexer="python")
-
-
-def _guessing(folder: RunFolder, cycle: int) -> str:
-    """Return what an accuracy of a whole cycle is to be compared with."""
-    summaries = folder.cycle(cycle).summary.read()
-    return "".join(f" (chance {one.chance:.1%}, majority class {one.majority:.1%})" for one in summaries)
 
 
 def _facts(history: History, *, guessing: str) -> Table:

@@ -53,6 +53,7 @@ def test_a_container_that_was_not_ended_goes_when_its_owner_leaves(tmp_path: Pat
         assert neighbour.id in ids
         neighbour.close()
     assert left.group.name not in empty_groups(left.group.driver)
+    assert left.close().exit_code is None
     client.close()
 
 

@@ -207,8 +207,7 @@ class SandboxEvaluator:
     def _try(self, candidate: Candidate, runs: bytes) -> tuple[Execution, Reply, dict[str, bytes]]:
         slot = self._free.get()
         try:
-            images = np.ascontiguousarray(self._prepared.validation_images()[self._answers(candidate).order])
-            work = Work(job=self._job(candidate, slot), source=runs, images=images.tobytes())
+            work = Work(job=self._job(candidate, slot), source=runs, images=partial(self._images, candidate))
             sandbox = self._config.sandbox
             container = self._claim(slot)
             mark = partial(self._entered, candidate.candidate_id, container.id)
@@ -251,6 +250,9 @@ class SandboxEvaluator:
         keyed = hmac.new(self._key, candidate.candidate_id.encode(), hashlib.sha256).digest()
         order = np.random.Generator(np.random.PCG64(int.from_bytes(keyed, "big"))).permutation(len(labels))
         return Answers(labels=labels, order=order, classes=self._prepared.classes)
+
+    def _images(self, candidate: Candidate) -> bytes:
+        return bytes(self._prepared.validation_images()[self._answers(candidate).order].data)
 
     def _job(self, candidate: Candidate, slot: Slot) -> dict[str, Any]:
         protocol, sandbox, prepared = self._config.protocol, self._config.sandbox, self._prepared

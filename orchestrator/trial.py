@@ -27,11 +27,11 @@ def unmarked(stage: str, seconds: float) -> None:
 
 @dataclass(frozen=True)
 class Work:
-    """What one trial sends: the job, the program, and the validation images in the order of this candidate."""
+    """What one trial sends: the job, the program, and, once it has trained, the validation images in its own order."""
 
     job: dict[str, Any]
     source: bytes
-    images: bytes
+    images: Callable[[], bytes]
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Trial:
         self._mark(before, now)
         self.mark(said.stage, max(0.0, now - self._claimed))
         if said.stage == "predict":
-            self.container.send_aside(wire.encode(wire.IMAGES, self.work.images), timeout=self.deadlines.predict)
+            self.container.send_aside(wire.encode(wire.IMAGES, self.work.images()), timeout=self.deadlines.predict)
 
     def _mark(self, stage: str, now: float) -> None:
         self._seconds[stage] = max(0.0, now - self._began)

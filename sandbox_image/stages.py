@@ -108,7 +108,7 @@ def describe(error: BaseException) -> dict[str, Any]:
 def _seed(job: dict[str, Any]) -> None:
     seed = int(job["seed"])
     torch.set_num_threads(int(job["threads"]))
-    torch.manual_seed(seed)
+    (torch.default_generator if job["device"] == "cpu" else torch).manual_seed(seed)  # the first is there at once
     np.random.seed(seed % 2**32)
     random.seed(seed)
 

@@ -68,9 +68,10 @@ class Bench:
         if last.status:
             nothing = Difference(lost=CYCLES * CANDIDATES, repeated=0, other="never done", verified="never done")
             return Result(kind, resumes, nothing, len(left), 0, note=last.said[-400:])
+        empty = lasting(before)  # before strays are ended, whose groups would be among them
         strays = self.engine.end_strays()
         lost = difference(run, self.undisturbed)
-        found = Result(kind, resumes, lost, len(left), len(lasting(before)), strays)
+        found = Result(kind, resumes, lost, len(left), len(empty), strays)
         if found.survived:
             shutil.rmtree(run, ignore_errors=True)  # where it is mounted, its place stays
         return found

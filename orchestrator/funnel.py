@@ -50,7 +50,7 @@ class Funnel:
                     self.accuracies.append(event.verdict.accuracy)
             case Novelty():
                 self.above += self.threshold is not None and event.accuracy > self.threshold
-                self.novel += all(near is None or near.estimate <= self.tau for near in (event.train, event.generation))
+                self.novel += event.is_novel(self.tau)
                 self.admitted += event.decision == "admitted"
             case FinetuneStep():
                 self.step = event

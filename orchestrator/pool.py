@@ -84,7 +84,7 @@ class Pool:
         at_once = min(len(slots), psutil.cpu_count() or 1)
         self._threads = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="pool")
         self._waiting: dict[Slot, Future[Container]] = {}
-        self._told: dict[Slot, str] = {}  # the containers that were told to warm up further, until they are claimed
+        self._told: set[Slot] = set()  # whose waiting container was told to warm up further
         self._claims = threading.Lock()  # nothing but its program is sent to a container that was claimed
         self._slots = slots
         self._headroom = headroom
@@ -111,7 +111,7 @@ class Pool:
             self._warmer.join()
         for waiting in self._waiting.values():
             if (unused := _there(waiting)) is not None:
-                with contextlib.suppress(InfrastructureError):  # the next orchestrator reaps what is left
+                with contextlib.suppress(InfrastructureError):  # `Containers` looks for what is left
                     unused.close()
 
     def claim(self, slot: Slot) -> Container:
@@ -138,7 +138,7 @@ class Pool:
     def _replace(self, slot: Slot) -> None:
         with self._claims:
             del self._waiting[slot]
-            self._told.pop(slot, None)
+            self._told.discard(slot)
         if self._ahead != "nothing":
             self._prepare(slot)
 
@@ -165,8 +165,8 @@ class Pool:
             with self._claims:
                 for slot, waiting in self._waiting.items():
                     container = _there(waiting)
-                    if container is not None and self._told.get(slot) != container.id:
-                        self._told[slot] = container.id
+                    if container is not None and slot not in self._told:
+                        self._told.add(slot)
                         container.send(wire.encode(wire.WARM, b""), timeout=TOLD)
                         break
 

@@ -98,8 +98,8 @@ def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds i
 ) -> CycleSummary:
     """Return the numbers of one cycle (paper, Section 3 and Appendix K); quarantined candidates are in no rate.
 
-    `corpus` is the number of entries before and after the cycle, `guessing` the accuracy of chance and of the
-    majority class. `functional` counts functional duplicates and known fingerprints among what was admitted as novel.
+    `corpus` is the number of entries before and after the cycle, `guessing` the accuracy of chance and of the majority
+    class, `functional` the functional duplicates and known fingerprints among what was admitted as novel.
 
     Raises:
         LedgerError: the counts do not add up to the number of completions.
@@ -108,7 +108,6 @@ def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds i
     scores = accuracies(verdicts)
     tried = len(completions) - states.get("quarantined", 0)
     above = 0 if threshold is None else sum(score > threshold for score in scores)
-    graded = threshold is not None
     return CycleSummary(
         cycle=cycle,
         generated=len(completions),
@@ -122,8 +121,8 @@ def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds i
         accuracy_std=deviation(scores),
         accuracy_interval=t_interval(scores),
         above_threshold=above,
-        above_rate=rate(above, len(scores)) if graded else None,
-        above_interval=wilson(above, len(scores)) if graded else None,
+        above_rate=rate(above, len(scores)) if threshold is not None else None,
+        above_interval=wilson(above, len(scores)) if threshold is not None else None,
         admitted=states.get("admitted", 0),
         rejected_duplicates=states.get("duplicate", 0),
         functional_duplicates=functional[0],

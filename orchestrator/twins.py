@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from orchestrator.records import Digest, Novelty
+from orchestrator.records import Digest
 from orchestrator.run import RunFolder
 
 
@@ -54,12 +54,8 @@ def twins(run: RunFolder, *, until: int | None = None) -> Twins:
 def counted(run: RunFolder, cycle: int) -> Functional:
     """Return how many programs that `cycle` admitted are textually novel but functionally equal to an earlier one."""
     found, tau = twins(run, until=cycle), run.config.novelty.tau
-    novel = [record.candidate_id for record in run.cycle(cycle).novelty.read() if _admitted_as_novel(record, tau)]
+    admitted = [record for record in run.cycle(cycle).novelty.read() if record.decision == "admitted"]
+    novel = [record.candidate_id for record in admitted if record.is_novel(tau)]
     fingerprinted = sum(name in found.known for name in novel)
     duplicates = sum(name in found.earlier for name in novel)
     return Functional(None if novel and not fingerprinted else duplicates, fingerprinted)
-
-
-def _admitted_as_novel(record: Novelty, tau: float) -> bool:
-    near = (record.train, record.generation)
-    return record.decision == "admitted" and all(one is None or one.estimate <= tau for one in near)

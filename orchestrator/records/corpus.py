@@ -30,6 +30,10 @@ class Novelty(Line):
     decision: Decision
     rejection_count: Count | None = None
 
+    def is_novel(self, tau: float) -> bool:
+        """Whether no neighbour is nearer than `tau` by its estimate, whatever was decided about the candidate."""
+        return all(near is None or near.estimate <= tau for near in (self.train, self.generation))
+
 
 class Entry(Line):
     """One line of the corpus: a chat pair with where its program came from and how it scored.

@@ -110,4 +110,4 @@ def pooled(summaries: Sequence[CycleSummary], histories: Sequence[History], *, t
 
 def is_novel(history: History, *, tau: float) -> bool:
     """Whether a valid candidate is no near-duplicate of the corpus or of its cycle, whatever was decided about it."""
-    return history.novelty is not None and all(near.estimate <= tau for near in history.neighbours.values())
+    return history.novelty is not None and history.novelty.is_novel(tau)

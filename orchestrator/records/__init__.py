@@ -12,6 +12,10 @@ from orchestrator.records.corpus import (
     Neighbour,
     Novelty,
 )
+from orchestrator.records.counting import (
+    Counted,
+    CountJob,
+)
 from orchestrator.records.evaluation import (
     Claimed,
     Death,
@@ -84,6 +88,8 @@ __all__ = [
     "Completion",
     "CompletionMeasured",
     "Count",
+    "CountJob",
+    "Counted",
     "CycleSummary",
     "Death",
     "Decision",

@@ -103,11 +103,19 @@ class SandboxConfig(Section):
         return self
 
 
+class CleanConfig(Section):
+    """The most tokens of the LLM's own in a program's text, and the least first-epoch CIFAR-10 accuracy in LEMUR."""
+
+    model_tokens: Whole
+    min_accuracy: Share
+
+
 class CorpusConfig(Section):
     """Where the seed corpus comes from, and which slice of it the LLM is trained on.
 
     `pairs` shows every program once for each of `tasks`, or twice for the run's own task: asked for as a whole, and
-    asked for with the body of one method missing.
+    asked for with the body of one method missing. `clean` programs import torch alone and pass a dry run; null, as
+    before there was the key, is not hashed.
     """
 
     lemur: str = "nn-dataset==2.1.2"
@@ -122,6 +130,7 @@ class CorpusConfig(Section):
     max_parameters: Whole | None = None
     min_accuracy: Share | None = None
     qualified: str | None = None
+    clean: CleanConfig | None = Field(default=None, exclude_if=lambda clean: clean is None)
     entries: Whole | None = None
 
 

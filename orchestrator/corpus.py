@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import lemur, qualify
+from orchestrator import clean, lemur, qualify
+from orchestrator.clean import Assay
 from orchestrator.config import Config
 from orchestrator.curation import Drop, Stage, sift
 from orchestrator.errors import ConfigError
@@ -35,25 +36,34 @@ class Curation:
 
 
 @dataclass(frozen=True)
+class _Given:
+    wheel: Path
+    inspect: Inspect
+    assay: Assay | None
+
+
+@dataclass(frozen=True)
 class _Read:
     model: lemur.Model
     found: Parsed
 
 
-def build(config: Config, *, wheel: Path, inspect: Inspect) -> Curation:
+def build(config: Config, *, wheel: Path, inspect: Inspect, assay: Assay | None = None) -> Curation:
     """Curate the corpus that `config.corpus` describes out of the LEMUR `wheel`.
 
-    With `corpus.qualified`, only programs that passed under the protocol are looked at; they are dropped first.
+    With `corpus.qualified`, only programs that passed under the protocol are looked at; they are dropped first. With
+    `corpus.clean` what costs more comes later, and `assay` is asked about what is left then: last come the dry runs
+    of those that represent their near-duplicates.
 
     Raises:
-        ConfigError: no program is left, or a switch needs `corpus.qualified` and there is none.
-        InfrastructureError: the wheel cannot be read, or the parser container failed.
+        ConfigError: no program is left, or a switch lacks what it needs or contradicts another.
+        InfrastructureError: the wheel cannot be read, or the parser container or `assay` failed.
     """
     _check_switches(config)
     passed = None
     if config.corpus.qualified is not None:
         passed = qualify.read(qualify.locate(config.corpus.qualified), protocol=config.protocol.hash())
-    seeds, stages = _curate(config, passed, wheel=wheel, inspect=inspect)
+    seeds, stages = _curate(config, _Given(wheel, inspect, assay), passed=passed)
     seeds, stage = _split(config, seeds)
     stages += (stage,)
     if config.corpus.entries is not None:
@@ -68,14 +78,19 @@ def build(config: Config, *, wheel: Path, inspect: Inspect) -> Curation:
 
 
 def candidates(
-    config: Config, *, wheel: Path, inspect: Inspect, names: frozenset[str] | None = None
+    config: Config,
+    *,
+    wheel: Path,
+    inspect: Inspect,
+    assay: Assay | None = None,
+    names: frozenset[str] | None = None,
 ) -> tuple[list[Seed], tuple[Stage, ...]]:
     """Return the curated programs before they are split and selected, best CIFAR-10 accuracy first.
 
     This is what `orchestrate corpus qualify` evaluates, so what was qualified before is not looked at. With `names`,
     no other program is.
     """
-    return _curate(config, None, wheel=wheel, inspect=inspect, names=names)
+    return _curate(config, _Given(wheel, inspect, assay), names=names)
 
 
 def entries(config: Config, curation: Curation, store: Store) -> Iterator[Entry]:
@@ -113,13 +128,14 @@ def _pairs(config: Config, seed: Seed) -> Sequence[tuple[str, Task, tuple[Messag
 
 def _curate(
     config: Config,
-    passed: dict[str, Qualification] | None,
+    given: _Given,
     *,
-    wheel: Path,
-    inspect: Inspect,
+    passed: dict[str, Qualification] | None = None,
     names: frozenset[str] | None = None,
 ) -> tuple[list[Seed], tuple[Stage, ...]]:
-    source = lemur.read(wheel)
+    source, bounds, assay = lemur.read(given.wheel), config.corpus.clean, given.assay
+    if bounds is not None and assay is None:
+        raise ValueError("corpus.clean needs an assay")
     others = source.trials - source.best_rows
     stages = [
         Stage(name="trial records", kept=source.trials),
@@ -135,15 +151,25 @@ def _curate(
     if passed is not None:
         models, stage = sift("qualified", models, lambda model: _unqualified(config, model.name, passed))
         stages.append(stage)
-    items, sound = _sound(config, models, inspect)
-    seeds, converted = _convert(config, items, inspect)
+    if bounds is not None:
+        models, stage = clean.known(bounds, models)
+        stages.append(stage)
+    items, sound = _sound(config, models, given.inspect)
+    seeds, converted = _convert(config, items, given.inspect)
     stages += [*sound, *converted]
     if passed is not None:
         seeds, stage = sift("qualified text", seeds, lambda seed: _other_text(seed, passed[seed.name]))
         seeds = [replace(seed, qualification=passed[seed.name]) for seed in seeds]
         stages.append(stage)
+    if bounds is not None and assay is not None:
+        seeds, stage = clean.short(bounds, seeds, assay)
+        stages.append(stage)
     seeds, stage = deduplicate(config.novelty, seeds)
-    return seeds, (*stages, stage)
+    stages.append(stage)
+    if bounds is not None and assay is not None:
+        seeds, stage = clean.runnable(seeds, assay)
+        stages.append(stage)
+    return seeds, tuple(stages)
 
 
 def _sound(config: Config, models: Sequence[lemur.Model], inspect: Inspect) -> tuple[list[_Read], list[Stage]]:
@@ -156,7 +182,7 @@ def _sound(config: Config, models: Sequence[lemur.Model], inspect: Inspect) -> t
     if config.corpus.hyperparameters == "lr_momentum":
         items, stage = sift("hyperparameters", items, _hyperparameters_drop)
         stages.append(stage)
-    if config.corpus.imports == "torch":
+    if config.corpus.imports == "torch" or config.corpus.clean is not None:
         items, stage = sift("imports", items, _imports_drop)
         stages.append(stage)
     seen: dict[bytes, str] = {}
@@ -205,10 +231,12 @@ def _split(config: Config, seeds: Sequence[Seed]) -> tuple[list[Seed], Stage]:
 
 def _check_switches(config: Config) -> None:
     corpus = config.corpus
+    clean.check(config)
     if corpus.qualified is None:
         for key in ("max_parameters", "min_accuracy"):
             if getattr(corpus, key) is not None:
-                raise ConfigError(f"corpus.{key} needs corpus.qualified, the measurements that it is compared with")
+                other = "" if key == "max_parameters" else "; LEMUR's own accuracy has corpus.clean.min_accuracy"
+                raise ConfigError(f"corpus.{key} needs corpus.qualified, which it is compared with{other}")
     if corpus.strip_boilerplate and not config.completion:
         raise ConfigError("corpus.strip_boilerplate needs completion: true, or nothing trained on could ever run")
 

@@ -43,7 +43,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
     log = run.path / "llm.log"
 
     def seeds(store: Store) -> Iterable[Entry]:
-        curation = curate(config, cache=cache, record=run.record)
+        curation = curate(config, cache=cache, record=run.record, report=lambda text: observe(Note(text)))
         for stage in curation.stages:
             observe(Note(f"corpus, {stage.name}: kept {stage.kept:,}, dropped {stage.dropped:,}"))
         return entries(config, curation, store)

@@ -1,28 +1,32 @@
-"""Makes and qualifies the seed corpus with the real wheel and real containers."""
+"""Makes and qualifies the seed corpus with the real wheel, real containers and the LLM's own tokenizer."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator import assets, corpus
+from orchestrator.clean import Assay
 from orchestrator.config import Config, SandboxConfig
 from orchestrator.containers import Containers
 from orchestrator.corpus import Curation
 from orchestrator.datasets import prepare
+from orchestrator.dry_run import dry_runs, identity, rehearsal
 from orchestrator.errors import InfrastructureError
 from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.image import local_image
 from orchestrator.inspections import Inspect, Inspections
 from orchestrator.journal import Recorder, unrecorded
+from orchestrator.ledger import Report, silent
 from orchestrator.parsers import Parsers
 from orchestrator.qualify import Qualification, Seed, qualify
-from orchestrator.records import canonical, digest
+from orchestrator.records import Digest, Failed, canonical, digest
 from orchestrator.store import Store
+from orchestrator.tokens import LlmTokens
 
 OWNER = "corpus"
 KEY_BYTES = 32
@@ -31,18 +35,25 @@ MEMORY = 2 << 30  # bytes that a parser container may use at most
 USES = 5  # times as many programs of a published corpus as of candidates before a parser container is replaced
 
 
-def curate(config: Config, *, cache: Path, record: Recorder = unrecorded) -> Curation:
-    """Return the seed corpus of `config`; `record` learns of the parser containers that inspect its programs."""
+def curate(config: Config, *, cache: Path, record: Recorder = unrecorded, report: Report = silent) -> Curation:
+    """Return the seed corpus of `config`.
+
+    `record` learns of the containers that inspect its programs or run them dry, `report` of how far dry runs are.
+    """
     wheel = assets.wheel(config.corpus.lemur, cache)
+    assay = _assay(config, cache, record=record, report=report)
     with _inspection(config, cache, record=record) as inspect:
-        return corpus.build(config, wheel=wheel, inspect=inspect)
+        return corpus.build(config, wheel=wheel, inspect=inspect, assay=assay)
 
 
-def curated(config: Config, *, cache: Path, names: frozenset[str] | None = None) -> list[Seed]:
+def curated(
+    config: Config, *, cache: Path, names: frozenset[str] | None = None, report: Report = silent
+) -> list[Seed]:
     """Return the curated programs before any is chosen, best first: those that may be qualified; or only `names`."""
     wheel = assets.wheel(config.corpus.lemur, cache)
+    assay = _assay(config, cache, record=unrecorded, report=report)
     with _inspection(config, cache) as inspect:
-        seeds, _ = corpus.candidates(config, wheel=wheel, inspect=inspect, names=names)
+        seeds, _ = corpus.candidates(config, wheel=wheel, inspect=inspect, assay=assay, names=names)
     return seeds
 
 
@@ -53,6 +64,25 @@ def qualifications(config: Config, seeds: Sequence[Seed], *, out: Path, cache: P
     key = secrets.token_bytes(KEY_BYTES)
     with SandboxEvaluator(config=config, store=store, prepared=prepared, key=key) as evaluator:
         yield from qualify(config, seeds, evaluator, out)
+
+
+def _assay(config: Config, cache: Path, *, record: Recorder, report: Report) -> Assay:
+    """Return how seeds are tried; nothing is started before it is asked for, and nothing is tried twice."""
+    folder = cache / "dry-runs"
+
+    @contextmanager
+    def evaluator() -> Iterator[SandboxEvaluator]:
+        dry, store, key = rehearsal(config), Store(folder / "objects"), secrets.token_bytes(KEY_BYTES)
+        prepared = prepare(config.protocol, cache)
+        with SandboxEvaluator(config=dry, store=store, prepared=prepared, key=key, record=record) as opened:
+            yield opened
+
+    def dry_run(seeds: Sequence[Seed]) -> Mapping[Digest, Failed | None]:
+        path = folder / f"{identity(config, image=local_image(config.sandbox.image).id)}.jsonl"
+        return dry_runs(seeds, evaluator=evaluator, path=path, report=report)
+
+    tokens = LlmTokens(model=config.llm.model, cache=cache, log=cache / "llm.log")
+    return Assay(count=tokens.count, dry_run=dry_run)
 
 
 @contextmanager

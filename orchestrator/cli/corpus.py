@@ -57,7 +57,7 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
         return
     began = time.monotonic()
     with prose().status("curating"):
-        curation = curate(config, cache=cache)
+        curation = curate(config, cache=cache, report=_say)
     ledger.keep(0, why="the corpus was torn; it is written again as a whole")
     ledger.extend(tuple(entries(config, curation, Store(out / "objects"))))
     ledger.finish()
@@ -78,7 +78,7 @@ def corpus_stats(*, config_path: Path, jsonl: bool, overrides: tuple[str, ...], 
 
     config = configured(config_path, overrides)
     with prose().status("curating"):
-        curation = curate(config, cache=cache)
+        curation = curate(config, cache=cache, report=_say)
     if jsonl:
         for stage in curation.stages:
             print_json(stage.as_json())
@@ -113,7 +113,7 @@ def corpus_qualify(
     console = prose()
     names = None if listed is None else frozenset(listed.read().split())
     with console.status("curating"):
-        seeds = curated(config, cache=cache, names=names)[:limit]
+        seeds = curated(config, cache=cache, names=names, report=_say)[:limit]
     began = time.monotonic()
     for done, record in enumerate(qualifications(config, seeds, out=out, cache=cache), start=1):
         shown = record.state if record.accuracy is None else f"{record.accuracy:.1%}"
@@ -157,6 +157,10 @@ def corpus_export(*, run: str, out: Path, cycle: int | None, chosen: str, runs: 
         click.echo(f"{licence.where}: put its licence texts beside the data before you give it away", err=True)
     click.echo(f"{len(exported.entries):,} entries up to cycle {exported.cycles}", err=True)
     click.echo(str(out))
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _table(curation: Curation) -> Table:

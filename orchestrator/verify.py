@@ -16,7 +16,8 @@ from orchestrator.grading import Graded, Labels, graded
 from orchestrator.provenance import corpus_hash
 from orchestrator.records import Digest, Line, canonical, digest
 from orchestrator.references import references
-from orchestrator.run import RunFolder
+from orchestrator.run import CycleFolder, RunFolder
+from orchestrator.twins import counted
 from orchestrator.weights import digests
 
 RESUME = "resume the run, which sets it right and records that it did, and verify again"
@@ -234,7 +235,20 @@ def _graded(run: RunFolder, labels: Labels | None) -> Iterator[Graded]:
     seeds = before = len(run.corpus.read())
     for folder in run.cycles():
         yield graded(folder, run.config, labels=labels, get=run.store.get, corpus=(seeds, before))
+        _check_functional(run, folder)
         before += len(folder.entries.read())
+
+
+def _check_functional(run: RunFolder, folder: CycleFolder) -> None:
+    """Count the functional duplicates again; a summary from before they were counted knows of no fingerprint."""
+    for summary in folder.summary.read():
+        derived = counted(run, folder.number)
+        if summary.fingerprinted is None and not derived.fingerprinted:
+            continue
+        for key, value in (("functional_duplicates", derived.duplicates), ("fingerprinted", derived.fingerprinted)):
+            if getattr(summary, key) != value:
+                where = f"{folder.summary.path}, line 1"
+                raise LedgerError(f"{where}: {key} is {getattr(summary, key)}; the ledgers make it {value}")
 
 
 def _check_end(run: RunFolder, account: Account) -> None:

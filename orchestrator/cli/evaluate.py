@@ -68,7 +68,7 @@ def evaluate(
         for path, verdict in _verdicts(files, config, prepared=prepared, cache=cache):
             finished.append((path, verdict))
             if jsonl:
-                print_json(_plain(path, verdict))
+                print_json(_plain(path, verdict, prepared))
             shown = verdict.state if verdict.accuracy is None else f"{verdict.accuracy:.1%}"
             left = (time.monotonic() - began) / len(finished) * (len(files) - len(finished))
             line = escape(escaped(f"{len(finished)} of {len(files)}: {path.name}: {shown}, left {duration(left)}"))
@@ -103,9 +103,10 @@ def _submission(path: Path) -> Submission:
     return Submission(candidate_id=digest(source)[:ID_DIGITS], source=source)
 
 
-def _plain(path: Path, verdict: Verdict) -> dict[str, Any]:
+def _plain(path: Path, verdict: Verdict, prepared: Prepared) -> dict[str, Any]:
     fields = {"candidate_id", "state", "stage", "cause", "accuracy", "claimed", "measured"}
-    return {"file": str(path)} | verdict.model_dump(mode="json", include=fields)
+    guessing = {"chance": prepared.chance, "majority": prepared.majority}
+    return {"file": str(path)} | verdict.model_dump(mode="json", include=fields) | guessing
 
 
 def _table(finished: list[tuple[Path, Verdict]], *, guessing: str) -> Table:

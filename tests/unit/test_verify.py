@@ -178,13 +178,18 @@ def test_a_decision_that_its_numbers_do_not_make_is_found_though_the_journal_was
         verify(run, labels=labels)
 
 
-def test_counts_that_do_not_add_up_are_found_though_the_journal_was_written_anew(run: Path) -> None:
+@pytest.mark.parametrize(("key", "counted"), [("generated", 8), ("fingerprinted", 0)])
+def test_counts_that_do_not_add_up_are_found_though_the_journal_was_written_anew(
+    run: Path, key: str, counted: int
+) -> None:
     def change(folder: Path) -> None:
         path = folder / "cycle-002" / "summary.jsonl"
-        path.write_bytes(path.read_bytes().replace(b'"generated":8', b'"generated":9', 1))
+        old, new = (f'"{key}":{number}'.encode() for number in (counted, counted + 1))
+        path.write_bytes(path.read_bytes().replace(old, new, 1))
 
     rechained(run, change)
-    with pytest.raises(LedgerError, match=r"summary\.jsonl, line 1: generated is 9; the ledgers make it 8"):
+    said = f"line 1: {key} is {counted + 1}; the ledgers make it {counted}"
+    with pytest.raises(LedgerError, match=rf"summary\.jsonl, {said}"):
         verify(run, labels=labels)
 
 

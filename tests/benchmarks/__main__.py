@@ -38,7 +38,9 @@ def stored(path: Path) -> dict[str, Any] | None:
 
 def table(records: list[dict[str, Any]]) -> Table:
     """Return all records as one table."""
-    shown = Table(*HEAD, box=box.SIMPLE_HEAD, caption="* a quick trial: too small to be quoted")
+    quick = any(record["quick"] for record in records)
+    caption = "* a quick trial: too small to be quoted" if quick else None
+    shown = Table(*HEAD, box=box.SIMPLE_HEAD, caption=caption)
     for record in records:
         for line in lines(record):
             shown.add_row(*line)

@@ -72,9 +72,7 @@ def probes(limits: Limits, *, import_seconds: float) -> tuple[Probe, ...]:
     shown |= {"import_seconds": import_seconds}
     begin = (FOLDER / PREAMBLE).read_text(encoding="utf-8") + f"\nLIMITS = {values!r}\n\n"
     files = sorted(path for path in FOLDER.glob("*.py") if path.name != PREAMBLE)
-    return tuple(
-        _read(path.read_text(encoding="utf-8"), begin=begin, shown=shown, cpus=limits.cpus) for path in files
-    )
+    return tuple(_read(path.read_text(encoding="utf-8"), begin=begin, shown=shown, cpus=limits.cpus) for path in files)
 
 
 def _read(text: str, *, begin: str, shown: dict[str, object], cpus: float) -> Probe:

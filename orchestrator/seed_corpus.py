@@ -46,9 +46,7 @@ def curate(config: Config, *, cache: Path, record: Recorder = unrecorded, report
         return corpus.build(config, wheel=wheel, inspect=inspect, assay=assay)
 
 
-def curated(
-    config: Config, *, cache: Path, names: frozenset[str] | None = None, report: Report = silent
-) -> list[Seed]:
+def curated(config: Config, *, cache: Path, names: frozenset[str] | None = None, report: Report = silent) -> list[Seed]:
     """Return the curated programs before any is chosen, best first: those that may be qualified; or only `names`."""
     wheel = assets.wheel(config.corpus.lemur, cache)
     assay = _assay(config, cache, record=unrecorded, report=report)

@@ -181,9 +181,7 @@ def _verdict(run: RunFolder, name: str, kind: int, accuracy: float, log: bytes) 
 
 def _claimed(kind: int) -> Claimed:
     graph = digest(f"graph {kind}".encode())
-    return Claimed(
-        parameters=123_456, fingerprint=graph, layers=7, operations=9, batches=64, samples=4096, passes=1
-    )
+    return Claimed(parameters=123_456, fingerprint=graph, layers=7, operations=9, batches=64, samples=4096, passes=1)
 
 
 def _entry(

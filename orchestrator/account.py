@@ -40,7 +40,8 @@ class Account:
     """What the events of a journal come to; feed them in order.
 
     `configs` holds the digests of config.json in the order in which they were announced, `weights` the digests of
-    the files of each adapter folder, `pruned` what a policy dropped, and `key` a commitment to the run's secret.
+    the files of each adapter folder, `pruned` the objects that a policy dropped, `without_weights` the adapter folders
+    that were, and `key` a commitment to the run's secret.
     """
 
     index: int = 0
@@ -49,6 +50,7 @@ class Account:
     configs: list[Digest] = field(default_factory=list)
     weights: dict[str, dict[str, Digest]] = field(default_factory=dict)
     pruned: set[Digest] = field(default_factory=set)
+    without_weights: set[str] = field(default_factory=set)
     key: Digest | None = None
     finished: bool = False
     reconciled: int = 0
@@ -72,8 +74,10 @@ class Account:
             self.configs.append(data["config"])
         elif event.event == "weights":
             self.weights[data["folder"]] = data["files"]
+            self.without_weights.discard(data["folder"])
         elif event.event == "prune":
             self.pruned.update(data.get("objects", ()))
+            self.without_weights.update(data.get("adapters", ()))
         elif event.event == "key":
             self.key = data["commitment"]
         elif event.event == "finished":

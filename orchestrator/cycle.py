@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator import budget, stats
 from orchestrator.admission import Admission
 from orchestrator.config import StopConfig
-from orchestrator.errors import InfrastructureError, LedgerError
+from orchestrator.errors import ConfigError, InfrastructureError, LedgerError
 from orchestrator.novelty import Index
 from orchestrator.progress import Note, Observer, StageBegins, unobserved
 from orchestrator.records import Adapter, CycleSummary, Entry, Message, derived_seed
@@ -111,12 +111,13 @@ class Loop:
         if not llm.finetune:
             return None
         if not llm.iterate and folder.number > 1:
-            return self._run.cycle(1).weights
+            return _kept(self._run.cycle(1))
         if not folder.adapter.whole:
             self._observe(StageBegins(cycle=folder.number, name="finetune"))
             folder.path.mkdir(exist_ok=True)
-            earlier = self._run.cycle(folder.number - 1).weights if llm.continue_adapter and folder.number > 1 else None
             if not folder.adapter.read():
+                continued = llm.continue_adapter and folder.number > 1
+                earlier = _kept(self._run.cycle(folder.number - 1)) if continued else None
                 adapter = self._train(folder, corpus, earlier)
                 self._run.record_weights(folder)
                 folder.adapter.append(adapter)
@@ -222,6 +223,15 @@ def should_stop(summaries: Sequence[CycleSummary], stop: StopConfig) -> bool:
         return False
     stable = all(interval.low <= share <= interval.high for share in shares)
     return stable and max(means[1:]) - means[0] < stop.improvement
+
+
+def _kept(folder: CycleFolder) -> Path:
+    """Return the adapter of an earlier cycle that a later one needs."""
+    if not folder.weights.is_dir():
+        raise ConfigError(
+            f"{folder.weights}: is needed and is gone; put it back, or begin anew under another --run name"
+        )
+    return folder.weights
 
 
 def _only(summaries: Sequence[CycleSummary], path: Path) -> CycleSummary:

@@ -40,13 +40,13 @@ def copy(run: RunFolder, folder: CycleFolder, adapter: Adapter, target: Path) ->
     Its ledger has the digest of the weights, the run's journal that of every file; returns whether there is a journal.
 
     Raises:
+        ConfigError: the adapter was dropped.
         LedgerError: a file was changed, is missing or was added; the message names it.
         OSError: a file cannot be read or written.
     """
     if folder.weights.is_dir():
         shutil.copytree(folder.weights, target, copy_function=shutil.copyfile, dirs_exist_ok=True)
-    found = digests(target)
-    known = _journalled(run, folder)
+    known, found = _journalled(run, folder), digests(target)
     if found.get(WEIGHTS) != adapter.weights:
         what = "was changed" if WEIGHTS in found else "is missing"
         raise LedgerError(f"{folder.weights / WEIGHTS}: {what} since {folder.adapter.path} recorded it")
@@ -70,7 +70,12 @@ def _journalled(run: RunFolder, folder: CycleFolder) -> dict[str, Digest] | None
     events, _ = read_chain(path)
     if not events:
         return None
-    known = added_up(events, path=path).weights.get(f"{folder.path.name}/{folder.weights.name}")
+    account = added_up(events, path=path)
+    if folder.weights_name in account.without_weights:
+        raise ConfigError(
+            f"{folder.weights}: was dropped by `orchestrate audit prune-adapters`; choose another --cycle"
+        )
+    known = account.weights.get(folder.weights_name)
     if known is None:
         raise LedgerError(f"{folder.weights}: its files were never recorded in {path}; resume the run, which does it")
     return known

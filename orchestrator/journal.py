@@ -85,7 +85,8 @@ class Journal:
         """Record that `event` happened, with JSON `data` that holds no secret; it is on the disk when this returns.
 
         What is not `durable` survives a kill of this process, and becomes durable with the next event that is. The
-        event `prune` names the objects that it drops in `data["objects"]`, a list of digests.
+        event `prune` names the objects that it drops in `data["objects"]`, a list of digests, or adapter folders in
+        `data["adapters"]`, relative to the run's.
 
         Raises:
             InfrastructureError: the disk refused it; nothing of it stays.

@@ -1,9 +1,10 @@
-"""What a run takes on disk, and which captured output may go: never an object that anything else refers to."""
+"""What a run takes on disk, and what may go: captured output that nothing else refers to, and adapters of the past."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,6 +117,36 @@ def prune(run: RunFolder, planned: Plan, *, policy: Policy) -> None:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise InfrastructureError(f"{path}: cannot be dropped: {error}") from error
+
+
+def spent(run: RunFolder) -> list[CycleFolder]:
+    """Return the finished cycles whose adapter is there and is not what a later cycle of `run` samples or trains from.
+
+    By default every cycle trains from the base model on the whole corpus, and needs none of an earlier one.
+    """
+    whole = [folder for folder in run.cycles() if folder.summary.whole]
+    needed = set()
+    if len(whole) < run.config.cycles:
+        needed |= {1} if not run.config.llm.iterate else set()
+        needed |= {len(whole)} if run.config.llm.continue_adapter else set()
+    return [folder for folder in whole if folder.number not in needed and folder.weights.is_dir()]
+
+
+def drop_adapters(run: RunFolder, folders: Sequence[CycleFolder]) -> None:
+    """Remove the adapters of `folders`, once the run's journal has it; their ledgers keep what they were.
+
+    Hold the run's lock, and open the run for writing.
+
+    Raises:
+        InfrastructureError: the disk refused it; what was recorded and is still there is dropped by the next time.
+    """
+    if folders:
+        run.record("prune", {"adapters": [folder.weights_name for folder in folders]})
+    for folder in folders:
+        try:
+            shutil.rmtree(folder.weights)
+        except OSError as error:
+            raise InfrastructureError(f"{folder.weights}: cannot be dropped: {error}") from error
 
 
 def _without_logs(verdict: Verdict) -> object:

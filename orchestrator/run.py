@@ -64,6 +64,11 @@ class CycleFolder:
         """The folder of this cycle's adapter in PEFT's own format."""
         return self.path / "adapter"
 
+    @property
+    def weights_name(self) -> str:
+        """How the run's journal calls that folder."""
+        return f"{self.path.name}/{self.weights.name}"
+
 
 class RunFolder:
     """Everything that one run has written, under `path`; a run that is only read has no open journal."""
@@ -120,7 +125,7 @@ class RunFolder:
         if missed:
             report(f"{journal.path}: recorded {missed} lines that a kill had kept out of it")
         for folder in run.cycles():
-            if folder.adapter.read() and f"{folder.path.name}/{folder.weights.name}" not in journal.account.weights:
+            if folder.adapter.read() and folder.weights_name not in journal.account.weights:
                 run.record_weights(folder, reconciled=True)
         return run
 
@@ -143,8 +148,7 @@ class RunFolder:
 
     def record_weights(self, folder: CycleFolder, *, reconciled: bool = False) -> None:
         """Make the adapter of `folder` durable, and record the digest of every file of it."""
-        where = f"{folder.path.name}/{folder.weights.name}"
-        data = {"folder": where, "files": digests(folder.weights, durable=True)}
+        data = {"folder": folder.weights_name, "files": digests(folder.weights, durable=True)}
         self.record("weights", data | ({"reconciled": True} if reconciled else {}))
 
     def ledgers(self) -> Iterator[Ledger[Any]]:

@@ -76,7 +76,7 @@ def verify(
     _check_key(folder, account)
     objects = _check_objects(folder)
     named, gone = _check_references(run, account)
-    weights = _check_weights(run, account)
+    weights, unweighted = _check_weights(run, account)
     known = None if labels is None else labels(run.config)
     surroundings = _check_provenance(run, None if known is None else known.dataset)
     grades = list(_graded(run, known))
@@ -86,7 +86,9 @@ def verify(
         Check(lines, "lines of ledgers", "each is the one that was journalled"),
         Check(objects, "stored objects", "each has the digest that is its name"),
         Check(named, "references to objects", f"{gone:,} of them to pruned output" if gone else ""),
-        Check(weights, "files of adapters"),
+        Check(
+            weights, "files of adapters", f"{unweighted:,} adapters were dropped, as announced" if unweighted else ""
+        ),
         Check(surroundings, "lines of provenance"),
         Check(sum(one.verdicts for one in grades), "verdicts"),
         Check(
@@ -179,21 +181,25 @@ def _references(record: Line) -> Iterator[tuple[str, Digest]]:
     yield from references(record.model_dump(mode="json", exclude={"messages", "text"})).items()
 
 
-def _check_weights(run: RunFolder, account: Account) -> int:
-    count = 0
+def _check_weights(run: RunFolder, account: Account) -> tuple[int, int]:
+    """Return how many files adapters have, and how many adapters a policy dropped; a kill may have left some files."""
+    count = gone = 0
     for folder in run.cycles():
         if not folder.adapter.read():
             continue
-        known = account.weights.get(f"{folder.path.name}/{folder.weights.name}")
+        known = account.weights.get(folder.weights_name)
         if not known:
             raise LedgerError(f"{folder.weights}: its files were never recorded; {RESUME}")
         found = digests(folder.weights)
+        if folder.weights_name in account.without_weights:
+            known = {name: known[name] for name in known.keys() & found.keys()}
+            gone += 1
         for name in sorted(known.keys() | found.keys()):
             if known.get(name) != found.get(name):
                 what = "is missing" if name not in found else "was added" if name not in known else "was changed"
                 raise LedgerError(f"{folder.weights / name}: {what} since {JOURNAL} recorded the adapter")
         count += len(known)
-    return count
+    return count, gone
 
 
 def _check_provenance(run: RunFolder, dataset: Digest | None) -> int:

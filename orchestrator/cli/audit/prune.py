@@ -1,4 +1,4 @@
-"""`orchestrate audit sizes` and `prune`: what a run takes on disk, and dropping what a policy allows."""
+"""`orchestrate audit sizes`, `prune` and `prune-adapters`: what a run takes on disk, and dropping what may go."""
 
 from __future__ import annotations
 
@@ -60,6 +60,33 @@ def audit_prune(
         planned = plan(writable, policy, moments=verdict_times(folder.path))
         prune(writable, planned, policy=policy)
     _say("dropped", planned)
+
+
+@click.command("prune-adapters")
+@click.argument("run")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@runs_option
+def audit_prune_adapters(*, run: str, dry_run: bool, runs: Path) -> None:
+    """Drop the adapters of RUN's finished cycles, most of its bytes; the journal records what went before it goes.
+
+    One that a later cycle samples or trains from stays. Without them a run can be carried to another machine and goes
+    on there, is verified and reported on; what is lost is `generate` and `adapter export` from cycles of the past.
+    """
+    from orchestrator.ledger import run_lock
+    from orchestrator.retention import drop_adapters, sizes, spent
+    from orchestrator.run import RunFolder
+
+    folder = opened(run, runs)
+    before = sizes(folder)["adapters"].bytes
+    if dry_run:
+        names = ", ".join(one.weights_name for one in spent(folder)) or "nothing"
+        click.echo(f"would drop {names}")
+        return
+    with run_lock(folder.path):
+        writable = RunFolder.create(folder.path, folder.config, report=lambda message: click.echo(message, err=True))
+        going = spent(writable)
+        drop_adapters(writable, going)
+    click.echo(f"dropped {len(going)} adapters of {_size(before - sizes(folder)['adapters'].bytes)}")
 
 
 def _say(verb: str, planned: Plan) -> None:

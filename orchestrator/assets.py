@@ -66,11 +66,10 @@ def download(asset: Asset) -> Path | None:
     if Path(spec.source).exists():
         return None
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         folder = snapshot_download(spec.source, revision=spec.revision, allow_patterns=list(WEIGHTS_AND_TOKENIZER))
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except Exception as error:  # which HTTP client's errors come through differs by the library's version
         raise InfrastructureError(
             f"llm.model.source: {spec.source} cannot be fetched from Hugging Face: {str(error).strip()}\n"
             "Check the name, the revision, the network and, for a gated model, `hf auth login`; or name a folder with"

@@ -249,11 +249,9 @@ class Config(Section):
     tracker: TrackerConfig = Field(default=TrackerConfig(), exclude=True)
 
     @model_validator(mode="after")
-    def _sections_agree(self) -> Config:
+    def _task_matches_dataset(self) -> Config:
         if self.prompt.task != self.protocol.dataset:
             raise ValueError(f"prompt.task is {self.prompt.task} but protocol.dataset is {self.protocol.dataset}")
-        if self.admission.enforce_budget and self.admission.parameter_budget is None:
-            raise ValueError("admission.enforce_budget needs admission.parameter_budget, how many are allowed")
         return self
 
     def hash(self) -> str:
@@ -270,7 +268,10 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Config:
     data, files = read(path)
     for override in overrides:
         _override(data, override)
-    return parse(data, origin=", which extends ".join(map(str, files)))
+    config = parse(data, origin=", which extends ".join(map(str, files)))
+    if config.admission.enforce_budget and config.admission.parameter_budget is None:
+        raise ConfigError(f"{path}: admission.enforce_budget needs admission.parameter_budget, how many are allowed")
+    return config
 
 
 def parse(data: dict[str, Any], *, origin: str) -> Config:

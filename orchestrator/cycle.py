@@ -122,7 +122,7 @@ class Loop:
                 self._run.record_weights(folder)
                 folder.adapter.append(adapter)
             folder.adapter.finish()
-        return folder.weights
+        return _kept(folder)
 
     def _train(self, folder: CycleFolder, corpus: Sequence[Entry], earlier: Path | None) -> Adapter:
         partial = folder.path / "adapter.part"
@@ -226,7 +226,7 @@ def should_stop(summaries: Sequence[CycleSummary], stop: StopConfig) -> bool:
 
 
 def _kept(folder: CycleFolder) -> Path:
-    """Return the adapter of an earlier cycle that a later one needs."""
+    """Return the adapter of a cycle, which is there unless it was dropped or not carried along."""
     if not folder.weights.is_dir():
         raise ConfigError(
             f"{folder.weights}: is needed and is gone; put it back, or begin anew under another --run name"

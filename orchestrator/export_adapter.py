@@ -44,9 +44,10 @@ def copy(run: RunFolder, folder: CycleFolder, adapter: Adapter, target: Path) ->
         LedgerError: a file was changed, is missing or was added; the message names it.
         OSError: a file cannot be read or written.
     """
+    known = _journalled(run, folder)
     if folder.weights.is_dir():
         shutil.copytree(folder.weights, target, copy_function=shutil.copyfile, dirs_exist_ok=True)
-    known, found = _journalled(run, folder), digests(target)
+    found = digests(target)
     if found.get(WEIGHTS) != adapter.weights:
         what = "was changed" if WEIGHTS in found else "is missing"
         raise LedgerError(f"{folder.weights / WEIGHTS}: {what} since {folder.adapter.path} recorded it")
@@ -71,7 +72,7 @@ def _journalled(run: RunFolder, folder: CycleFolder) -> dict[str, Digest] | None
     if not events:
         return None
     account = added_up(events, path=path)
-    if folder.weights_name in account.without_weights:
+    if folder.weights_name in account.without_weights and not folder.weights.is_dir():
         raise ConfigError(
             f"{folder.weights}: was dropped by `orchestrate audit prune-adapters`; choose another --cycle"
         )

@@ -30,6 +30,7 @@ KINDS = (
 )
 NAMED = re.compile(rb'"([0-9a-f]{64})"')
 BATCH = 200  # digests that one line of the journal names
+DROPPED = "adapter.dropped"  # what an adapter is called while it is removed
 
 
 @dataclass
@@ -144,9 +145,14 @@ def drop_adapters(run: RunFolder, folders: Sequence[CycleFolder]) -> None:
         run.record("prune", {"adapters": [folder.weights_name for folder in folders]})
     for folder in folders:
         try:
-            shutil.rmtree(folder.weights)
+            folder.weights.rename(folder.path / DROPPED)  # so that no half of an adapter passes for one
         except OSError as error:
             raise InfrastructureError(f"{folder.weights}: cannot be dropped: {error}") from error
+    for left in sorted(run.path.glob(f"cycle-*/{DROPPED}")):  # a kill may have left some of an earlier time
+        try:
+            shutil.rmtree(left)
+        except OSError as error:
+            raise InfrastructureError(f"{left}: cannot be dropped: {error}") from error
 
 
 def _without_logs(verdict: Verdict) -> object:

@@ -248,9 +248,9 @@ def _graded(run: RunFolder, labels: Labels | None) -> Iterator[Graded]:
 def _check_functional(run: RunFolder, folder: CycleFolder) -> None:
     """Count the functional duplicates again; a summary from before they were counted knows of no fingerprint."""
     for summary in folder.summary.read():
-        derived = counted(run, folder.number)
-        if summary.fingerprinted is None and not derived.fingerprinted:
+        if summary.fingerprinted is None:
             continue
+        derived = counted(run, folder.number)
         for key, value in (("functional_duplicates", derived.duplicates), ("fingerprinted", derived.fingerprinted)):
             if getattr(summary, key) != value:
                 where = f"{folder.summary.path}, line 1"

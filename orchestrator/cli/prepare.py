@@ -64,7 +64,7 @@ def fetch(*, config_path: Path, overrides: tuple[str, ...], cache: Path) -> None
     from orchestrator import assets
 
     config = configured(config_path, overrides)
-    if config.llm.sampler == "corpus":
+    if config.llm.sampler == "corpus" and config.corpus.clean is None:  # which counts the tokens of the model
         click.echo("model: none is needed, llm.sampler is corpus")
     else:
         asset = assets.model(config.llm.model, cache)

@@ -41,7 +41,7 @@ def test_a_run_without_its_adapters_holds_goes_on_elsewhere_and_comes_to_the_sam
     part.run()
     assert prune(part.folder, "--dry-run") == "would drop cycle-001/adapter, cycle-002/adapter\n"
     assert adapters(part.folder) == ["cycle-001", "cycle-002"]
-    assert prune(part.folder).startswith("dropped 2 adapters of ")
+    assert prune(part.folder).startswith("adapters dropped: 2, of ")
     assert adapters(part.folder) == []
     assert sizes(RunFolder.load(part.folder))["adapters"].files == 0
     notes = {check.what: check.note for check in verify(part.folder)}
@@ -52,7 +52,7 @@ def test_a_run_without_its_adapters_holds_goes_on_elsewhere_and_comes_to_the_sam
     more.run()
     assert more.ledgers() == whole.ledgers()
     assert verify(more.folder)
-    assert prune(more.folder).startswith("dropped 1 adapters of ")
+    assert prune(more.folder).startswith("adapters dropped: 1, of ")
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,18 @@ def test_whatever_ends_in_training_has_passed_forward(
     assert found == {SEEDS[0].digest: expected}
 
 
+def test_a_timeout_is_tried_again_since_the_machine_may_have_been_busy(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    for _ in range(2):
+        lender = Lender(Reaches("timeout", "forward"))
+        found = dry_runs(SEEDS[:1], evaluator=lender, path=path, report=print)
+        assert found == {SEEDS[0].digest: Failed(state="timeout", stage="forward", cause="so")}
+        assert path.read_bytes() == b""
+    assert dry_runs(SEEDS[:1], evaluator=Lender(Reaches("failed", "train")), path=path, report=print) == {
+        SEEDS[0].digest: None
+    }
+
+
 def test_progress_says_what_is_known_how_many_passed_and_what_is_left(tmp_path: Path) -> None:
     said: list[str] = []
     ask(tmp_path, SEEDS[:2])

@@ -69,8 +69,9 @@ def audit_prune(
 def audit_prune_adapters(*, run: str, dry_run: bool, runs: Path) -> None:
     """Drop the adapters of RUN's finished cycles, most of its bytes; the journal records what went before it goes.
 
-    One that a later cycle samples or trains from stays. Without them a run can be carried to another machine and goes
-    on there, is verified and reported on; what is lost is `generate` and `adapter export` from cycles of the past.
+    One that a later cycle of the configured number samples or trains from stays. Without them a run can be carried to
+    another machine and goes on there, is verified and reported on; what is lost is `generate` and `adapter export` from
+    cycles of the past, and with llm.continue_adapter, or without llm.iterate, more cycles than the run has finished.
     """
     from orchestrator.ledger import run_lock
     from orchestrator.retention import drop_adapters, sizes, spent
@@ -86,7 +87,7 @@ def audit_prune_adapters(*, run: str, dry_run: bool, runs: Path) -> None:
         writable = RunFolder.create(folder.path, folder.config, report=lambda message: click.echo(message, err=True))
         going = spent(writable)
         drop_adapters(writable, going)
-    click.echo(f"dropped {len(going)} adapters of {_size(before - sizes(folder)['adapters'].bytes)}")
+    click.echo(f"adapters dropped: {len(going)}, of {_size(before - sizes(folder)['adapters'].bytes)}")
 
 
 def _say(verb: str, planned: Plan) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from orchestrator.errors import ConfigError
-from orchestrator.lineage import read
+from orchestrator.lineage import read, set_value
 from orchestrator.records import Decoding, Limits, LoraSpec, ModelSpec, SftSpec, canonical, digest
 
 MIB = 1 << 20
@@ -267,7 +266,7 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Config:
     """
     data, files = read(path)
     for override in overrides:
-        _override(data, override)
+        set_value(data, override)
     config = parse(data, origin=", which extends ".join(map(str, files)))
     if config.admission.enforce_budget and config.admission.parameter_budget is None:
         raise ConfigError(f"{path}: admission.enforce_budget needs admission.parameter_budget, how many are allowed")
@@ -281,21 +280,3 @@ def parse(data: dict[str, Any], *, origin: str) -> Config:
     except ValidationError as error:
         issues = ((".".join(str(part) for part in issue["loc"]) or "config", issue["msg"]) for issue in error.errors())
         raise ConfigError(f"{origin}: " + "; ".join(f"{key}: {text}" for key, text in issues)) from error
-
-
-def _override(data: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise ConfigError(f"--set {override}: write section.key=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
-    node = data
-    *sections, last = key.split(".")
-    for section in sections:
-        child = node.setdefault(section, {})
-        if not isinstance(child, dict):
-            raise ConfigError(f"--set {override}: {section} is a value, not a section")
-        node = child
-    node[last] = value

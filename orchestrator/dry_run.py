@@ -14,7 +14,7 @@ from orchestrator.config import Config, SandboxConfig
 from orchestrator.errors import InfrastructureError
 from orchestrator.funnel import duration
 from orchestrator.ledger import Report
-from orchestrator.qualify import Seed
+from orchestrator.qualify import Seed, cut_torn_line
 from orchestrator.records import STAGES, Digest, Failed, Line, Verdict, canonical, digest
 from orchestrator.seams import Evaluator, Submission
 
@@ -80,9 +80,8 @@ def _tried(todo: Sequence[Seed], evaluator: Evaluator, path: Path, report: Repor
     path.parent.mkdir(parents=True, exist_ok=True)
     submissions = (Submission(candidate_id=seed.name, source=seed.text) for seed in todo)
     began, passed = time.monotonic(), 0
+    cut_torn_line(path)
     with path.open("ab") as stream:
-        if stream.tell() and not path.read_bytes().endswith(b"\n"):
-            stream.write(b"\n")  # ends the line that a kill tore
         for done, (seed, evaluation) in enumerate(zip(todo, evaluator.evaluate(submissions), strict=True), start=1):
             found = DryRun(program=seed.digest, failure=_failure(seed, evaluation.verdict))
             if found.failure is None or found.failure.state != "timeout":  # which may be the machine's load

@@ -1,4 +1,4 @@
-"""The file of a configuration laid over the file that it extends: only what differs has to be written again."""
+"""A configuration laid over the file that it extends, and single values over both: only what differs is written."""
 
 from __future__ import annotations
 
@@ -32,6 +32,29 @@ def read(path: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
         files.append(below)
         data = _over(_sections(below), data)
     return data, tuple(files)
+
+
+def set_value(data: dict[str, Any], override: str) -> None:
+    """Set in `data` what the command line's `section.key=value` says; the value is YAML.
+
+    Raises:
+        ConfigError: it is not of that form, or a section on its way is a value.
+    """
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override}: write section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
+    node = data
+    *sections, last = key.split(".")
+    for section in sections:
+        child = node.setdefault(section, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {section} is a value, not a section")
+        node = child
+    node[last] = value
 
 
 def _sections(path: Path) -> dict[str, Any]:

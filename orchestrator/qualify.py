@@ -103,7 +103,7 @@ def qualify(config: Config, seeds: Iterable[Seed], evaluator: Evaluator, path: P
     todo = [seed for seed in seeds if seed.name not in known or known[seed.name].program != seed.digest]
     submissions = (Submission(candidate_id=seed.name, source=seed.text) for seed in todo)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _cut_torn_line(path)
+    cut_torn_line(path)
     with path.open("a", encoding="utf-8") as stream:
         for seed, evaluation in zip(todo, evaluator.evaluate(submissions), strict=True):
             verdict = evaluation.verdict
@@ -124,7 +124,8 @@ def qualify(config: Config, seeds: Iterable[Seed], evaluator: Evaluator, path: P
             yield record
 
 
-def _cut_torn_line(path: Path) -> None:
+def cut_torn_line(path: Path) -> None:
+    """Cut off what a kill left behind the last whole line of `path`, if it is there."""
     if path.exists():
         content = path.read_bytes()
         whole = content.rfind(b"\n") + 1

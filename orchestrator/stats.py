@@ -105,9 +105,8 @@ def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds i
         LedgerError: the counts do not add up to the number of completions.
     """
     states = terminal_states(generated=len(completions), verdicts=verdicts, novelty=novelty)
-    scores = accuracies(verdicts)
-    tried = len(completions) - states.get("quarantined", 0)
-    above = 0 if threshold is None else sum(score > threshold for score in scores)
+    scores, tried = accuracies(verdicts), len(completions) - states.get("quarantined", 0)
+    judged = [] if threshold is None else [score > threshold for score in scores]
     return CycleSummary(
         cycle=cycle,
         generated=len(completions),
@@ -120,9 +119,9 @@ def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds i
         accuracy_best=best(scores),
         accuracy_std=deviation(scores),
         accuracy_interval=t_interval(scores),
-        above_threshold=above,
-        above_rate=rate(above, len(scores)) if threshold is not None else None,
-        above_interval=wilson(above, len(scores)) if threshold is not None else None,
+        above_threshold=sum(judged),
+        above_rate=rate(sum(judged), len(judged)),
+        above_interval=wilson(sum(judged), len(judged)),
         admitted=states.get("admitted", 0),
         rejected_duplicates=states.get("duplicate", 0),
         functional_duplicates=functional[0],

@@ -98,8 +98,7 @@ def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds i
 ) -> CycleSummary:
     """Return the numbers of one cycle (paper, Section 3 and Appendix K); quarantined candidates are in no rate.
 
-    `corpus` is the number of entries before and after the cycle, `guessing` the accuracy of chance and of the majority
-    class, `functional` the functional duplicates and known fingerprints among what was admitted as novel.
+    `corpus` counts entries before and after, `guessing` is chance and majority class, `functional` as `twins.counted`.
 
     Raises:
         LedgerError: the counts do not add up to the number of completions.

@@ -1,5 +1,5 @@
 # expect: failed train no more names
-# expect[runsc]: out_of_memory train
+# expect[runsc]: out_of_memory|timeout train
 import ctypes
 
 import torch

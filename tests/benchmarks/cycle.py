@@ -1,7 +1,7 @@
 """A whole quickstart cycle, against the same cycle with the pool, overlap and batching off.
 
 Off means: every completion is generated alone, evaluation begins when all are there, and a container is started when
-its program comes.
+its program comes. Fine-tuning is the same on both sides: it is done once, and its seconds count for both.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ from orchestrator.parts import real_parts
 from orchestrator.progress import Event, StageBegins
 from orchestrator.run import RunFolder
 from tests.benchmarks.machine import settle
+from tests.benchmarks.once import Once
 from tests.benchmarks.result import Comparison, Goal, Sample
 from tests.benchmarks.row import CACHE, CONFIG, Row, Samples, Sides
 
@@ -33,8 +35,8 @@ SMALL = (
 )
 
 
-def cycle(config: Config) -> Sample:
-    """Run one cycle in a new folder; seconds."""
+def cycle(config: Config, adapter: Path) -> Sample:
+    """Run one cycle in a new folder; seconds, with those of the fine-tune whether it was done now or before."""
     settle()
     stages: list[tuple[str, float]] = []
 
@@ -48,10 +50,14 @@ def cycle(config: Config) -> Sample:
         with run_lock(folder):
             run = RunFolder.create(folder, config)
             parts = real_parts(run, cache=CACHE, observe=observe)
-            (summary,) = Loop(run, parts, observe=observe).run()
-        seconds = time.monotonic() - began
-    ends = [moment for _, moment in stages[1:]] + [began + seconds]
+            trainer = Once(parts.trainer, adapter)
+            (summary,) = Loop(run, replace(parts, trainer=trainer), observe=observe).run()
+        ended = time.monotonic()
+    ends = [moment for _, moment in stages[1:]] + [ended]
     took = {name: round(end - start, 2) for (name, start), end in zip(stages, ends, strict=True)}
+    now = took["finetune"]
+    took["finetune"] = round(trainer.seconds, 2)
+    seconds = ended - began - now + trainer.seconds
     return Sample(seconds, {"stages": took, "summary": summary.model_dump(mode="json")})
 
 
@@ -59,10 +65,12 @@ def cycle(config: Config) -> Sample:
 def sides(*, quick: bool) -> Iterator[Sides]:
     """Read the two configurations."""
     small = SMALL if quick else ()
-    yield {
-        "as it is": partial(cycle, load(CONFIG, small)),
-        "off": partial(cycle, load(CONFIG, (*small, *OFF))),
-    }
+    with TemporaryDirectory() as folder:
+        adapter = Path(folder) / "adapter"
+        yield {
+            "as it is": partial(cycle, load(CONFIG, small), adapter),
+            "off": partial(cycle, load(CONFIG, (*small, *OFF)), adapter),
+        }
 
 
 def remarks(samples: Samples) -> list[str]:

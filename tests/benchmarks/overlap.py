@@ -6,11 +6,10 @@ shared out, so that the LLM has one core and one slot has the other. The adapter
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,10 +19,9 @@ from orchestrator.cycle import Loop
 from orchestrator.ledger import run_lock
 from orchestrator.parts import real_parts
 from orchestrator.progress import Event, StageBegins
-from orchestrator.records import Adapter, Entry
 from orchestrator.run import RunFolder
-from orchestrator.seams import Trainer
 from tests.benchmarks.machine import settle
+from tests.benchmarks.once import Once
 from tests.benchmarks.result import Comparison, Goal, Sample
 from tests.benchmarks.row import CACHE, CONFIG, WORK, Row, Samples, Sides
 
@@ -34,25 +32,6 @@ WAYS = {
     SHARED: ("budget.chunk=8", "llm.model.threads=1", "sandbox.slots=1"),
 }
 SMALL = ("budget.candidates=8", "llm.decoding.max_new_tokens=200", "llm.sft.epochs=1", "corpus.entries=4")
-
-
-@dataclass(frozen=True)
-class Once:
-    """A trainer that trains the first time and hands out the same adapter from then on."""
-
-    trainer: Trainer
-    folder: Path
-
-    def train(self, *, entries: Sequence[Entry], adapter: Path | None, output: Path, seed: int) -> Adapter:
-        """Train as `trainer` does unless that was done; see `seams.Trainer`."""
-        record, weights = self.folder / "adapter.json", self.folder / "adapter"
-        if not record.is_file():
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
-            made = self.trainer.train(entries=entries, adapter=adapter, output=weights, seed=seed)
-            record.write_text(made.model_dump_json(), encoding="utf-8")
-        shutil.copytree(weights, output)
-        return Adapter.model_validate_json(record.read_text(encoding="utf-8"))
 
 
 def sample(config: Config, adapter: Path) -> Sample:

@@ -63,7 +63,10 @@ def meets_contract(text: str) -> bool:
 def sketch(text: str, *, size: int, permutations: int) -> MinHash:
     """Return the signature of a program's shingles."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    words = [token.string for token in tokens if token.type not in LAYOUT]
+    try:
+        words = [token.string for token in tokens if token.type not in LAYOUT]
+    except SyntaxError:  # tokenize refuses some indentation with tabs that ast reads
+        words = text.split()
     made = MinHash(num_perm=permutations)
     for shingle in {" ".join(words[start : start + size]) for start in range(max(1, len(words) - size + 1))}:
         made.update(shingle.encode())

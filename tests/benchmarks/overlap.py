@@ -70,7 +70,7 @@ def remarks(samples: Samples) -> list[str]:
 ROW = Row(
     name="overlap",
     unit="s",
-    rounds=2,
+    rounds=1,
     code=("orchestrator", "llm", "sandbox_image", "configs/quickstart.yaml", "tests/benchmarks/overlap.py"),
     comparisons=tuple(Comparison(way, AFTER, (way,), Goal("at most", 1.0)) for way in (AT_ONCE, SHARED)),
     sides=sides,

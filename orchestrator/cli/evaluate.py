@@ -52,7 +52,7 @@ def evaluate(
 ) -> None:
     """Evaluate FILES, each in its own single-use container, and print their verdicts.
 
-    Without --config the quickstart's protocol grades them: 4,096 Fashion-MNIST images, one epoch. The exit status is 0
+    Without --config the quickstart's protocol grades them: 2,048 Fashion-MNIST images, one epoch. The exit status is 0
     when every program got a verdict, whatever it was, and 1 when the infrastructure failed on one (`quarantined`).
     """
     from rich.markup import escape

@@ -25,7 +25,7 @@ from orchestrator.store import Store
 from tests.benchmarks.bare_run import Bare
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, WORK, Row, Samples, Sides
+from tests.benchmarks.row import CACHE, CONFIG, EPOCH, WORK, Row, Samples, Sides
 
 COUNT = 30
 THREADS = 2
@@ -55,13 +55,13 @@ def programs(config: Config) -> list[bytes]:
 def sides(*, quick: bool) -> Iterator[Sides]:
     """Lay out programs and images; the texts that bare runs are those that the sandbox completed."""
     texts = programs(load(CONFIG))[: 2 if quick else COUNT]
-    small = SMALL if quick else ()
-    config = load(CONFIG, small)
+    images = SMALL if quick else EPOCH
+    config = load(CONFIG, images)
     prepared = prepare(config.protocol, CACHE)
     completed: list[bytes] = []
 
     def sandbox(overrides: tuple[str, ...]) -> Callable[[], Sample]:
-        return lambda: evaluate(load(CONFIG, (*small, *overrides)), prepared, texts, completed)
+        return lambda: evaluate(load(CONFIG, (*images, *overrides)), prepared, texts, completed)
 
     def bare() -> Sample:
         settle()

@@ -19,7 +19,7 @@ from orchestrator.store import Store
 from tests.benchmarks import docker_run
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, HONEST, Row, Samples, Sides
+from tests.benchmarks.row import CACHE, CONFIG, EPOCH, HONEST, Row, Samples, Sides
 
 SMALL = ("protocol.train_samples=512", "protocol.validation_samples=200")
 
@@ -27,7 +27,7 @@ SMALL = ("protocol.train_samples=512", "protocol.validation_samples=200")
 @contextmanager
 def sides(*, quick: bool) -> Iterator[Sides]:
     """Open an evaluator of one slot, and start its parser."""
-    config = load(CONFIG, ("sandbox.slots=1", *(SMALL if quick else ())))
+    config = load(CONFIG, ("sandbox.slots=1", *(SMALL if quick else EPOCH)))
     prepared = prepare(config.protocol, CACHE)
     program = HONEST.read_bytes()
     line, job = docker_run.command(config, prepared), docker_run.job(config, prepared, program)

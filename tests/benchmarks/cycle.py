@@ -31,7 +31,6 @@ SMALL = (
     "corpus.entries=4",
     "budget.candidates=2",
     "llm.decoding.max_new_tokens=32",
-    "protocol.train_samples=4096",
 )
 
 

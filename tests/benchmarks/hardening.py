@@ -20,7 +20,7 @@ from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.seams import Submission
 from orchestrator.store import Store
 from tests.benchmarks.bare_run import Bare
-from tests.benchmarks.row import CACHE, CONFIG, HONEST, PROJECT
+from tests.benchmarks.row import CACHE, CONFIG, EPOCH, HONEST, PROJECT
 
 RESULT = PROJECT / "results" / "bench" / "hardening.json"
 STAGES = ("import", "instantiate", "forward", "train", "predict")
@@ -29,8 +29,7 @@ RUNS = 5
 
 def settings(runtime: str) -> Config:
     """Return the quickstart with one slot, so that nothing else runs beside the program that is timed."""
-    overrides = (f"sandbox.runtime={runtime}", "sandbox.slots=1")
-    return load(CONFIG, overrides)
+    return load(CONFIG, (f"sandbox.runtime={runtime}", "sandbox.slots=1", *EPOCH))
 
 
 def in_sandbox(config: Config, prepared: Prepared, folder: Path) -> float:

@@ -131,7 +131,7 @@ class Loop:
         seed = derived_seed(self._config.seed, "finetune", folder.number)
         adapter = self._parts.trainer.train(entries=corpus, adapter=earlier, output=partial, seed=seed)
         partial.replace(folder.weights)
-        return adapter.model_copy(update={"path": folder.weights.name, "base_model": self._config.llm.model.source})
+        return adapter.model_copy(update={"path": folder.weights.name})
 
     def _sample(self, folder: CycleFolder, corpus: Sequence[Entry], adapter: Path | None) -> None:
         config = self._config

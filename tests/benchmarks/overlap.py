@@ -23,7 +23,7 @@ from orchestrator.run import RunFolder
 from tests.benchmarks.machine import settle
 from tests.benchmarks.once import Once
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, WORK, Row, Samples, Sides
+from tests.benchmarks.row import CACHE, CONFIG, EPOCH, WORK, Row, Samples, Sides
 
 AFTER, AT_ONCE, SHARED = "one after the other", "at once", "at once, threads shared out"
 WAYS = {
@@ -56,9 +56,9 @@ def sample(config: Config, adapter: Path) -> Sample:
 @contextmanager
 def sides(*, quick: bool) -> Iterator[Sides]:
     """Read the configurations."""
-    small = SMALL if quick else ()
+    work = SMALL if quick else EPOCH
     adapter = WORK / ("adapter-quick" if quick else "adapter")
-    yield {name: partial(sample, load(CONFIG, (*small, *settings)), adapter) for name, settings in WAYS.items()}
+    yield {name: partial(sample, load(CONFIG, (*work, *settings)), adapter) for name, settings in WAYS.items()}
 
 
 def remarks(samples: Samples) -> list[str]:

@@ -18,7 +18,7 @@ PROJECT = Path(__file__).parents[2]
 CACHE = PROJECT / ".cache"
 WORK = CACHE / "bench"  # what benchmarks lay out for themselves
 CONFIG = PROJECT / "configs" / "quickstart.yaml"
-EPOCH = ("protocol.train_samples=4096", "protocol.validation_samples=2000")  # for rows that train given programs
+EPOCH = ("protocol.train_samples=4096", "protocol.validation_samples=2000")  # where a longer epoch is due
 HONEST = Path(__file__).parent / "honest.py"
 
 Sides = Mapping[str, Callable[[], Sample]]

@@ -53,7 +53,7 @@ def side(name: str, job: GenerationJob, count: int, *, binary: Path = Path(sys.e
 
 @contextmanager
 def sides(*, quick: bool) -> Iterator[Sides]:
-    """Fetch the model."""
+    """Fetch the model; a quick trial leaves llama.cpp out, which takes minutes to build."""
     config = load(CONFIG)
     job = GenerationJob(
         model=assets.model(config.llm.model, CACHE).spec,
@@ -69,13 +69,14 @@ def sides(*, quick: bool) -> Iterator[Sides]:
         "one by one": partial(side, "one_by_one", job, alone),
         "naive batch": partial(side, "batch", job, count),
     }
-    try:
-        binary = peers.python("llama.cpp", LLAMA)
-    except click.ClickException as missing:
-        click.echo(missing.format_message(), err=True)
-    else:
-        found["llama.cpp, one by one"] = partial(side, "one_by_one", job, alone, binary=binary, code=LLAMA_SIDE)
-        found["llama.cpp, batch"] = partial(side, "batch", job, count, binary=binary, code=LLAMA_SIDE)
+    if not quick:
+        try:
+            binary = peers.python("llama.cpp", LLAMA)
+        except click.ClickException as missing:
+            click.echo(missing.format_message(), err=True)
+        else:
+            found["llama.cpp, one by one"] = partial(side, "one_by_one", job, alone, binary=binary, code=LLAMA_SIDE)
+            found["llama.cpp, batch"] = partial(side, "batch", job, count, binary=binary, code=LLAMA_SIDE)
     yield found
 
 

@@ -63,10 +63,10 @@ def ending(end: Ender, *, times: int) -> Iterator[list[str]]:
 def uids(client: docker.DockerClient, container_id: str) -> list[list[str]]:
     """Return the uid of every process in a container, as the engine sees it from outside."""
     try:
-        processes: list[list[str]] = client.api.top(container_id, ps_args="-o uid,pid")["Processes"]
+        processes: list[list[str]] | None = client.api.top(container_id, ps_args="-o uid,pid")["Processes"]
     except docker.errors.APIError:  # it has just ended
         return []
-    return processes
+    return processes or []  # the engine says null where the last process is gone and the container is not yet
 
 
 def evaluated(tmp_path: Path) -> Verdict:

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.errors import ConfigError
 from orchestrator.moments import verdict_times
+from orchestrator.progress import Guessing
 from orchestrator.records import Candidate, Completion, Digest, Neighbour, Novelty, Verdict
 from orchestrator.run import RunFolder
 
@@ -189,8 +190,13 @@ def _source(run: RunFolder, name: str) -> Digest | None:
     return next((entry.source for entry in run.corpus.read() if entry.entry_id == name), None)
 
 
-def guessing(run: RunFolder) -> str:
-    """Return in brackets what every accuracy of a run is to be compared with; nothing before its first whole cycle."""
+def guessing(run: RunFolder) -> Guessing | None:
+    """Return what every accuracy of a run is to be compared with; None before its first whole cycle."""
     summaries = (one for folder in run.cycles() for one in folder.summary.read())
     first = next(summaries, None)
-    return "" if first is None else f" (chance {first.chance:.1%}, majority class {first.majority:.1%})"
+    return None if first is None else Guessing(chance=first.chance, majority=first.majority)
+
+
+def bracketed(guess: Guessing | None) -> str:
+    """Return in brackets what is to stand behind an accuracy."""
+    return "" if guess is None else f" ({guess.text})"

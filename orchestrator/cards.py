@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config import Config
-from orchestrator.records import CycleSummary, Interval, Provenance
+from orchestrator.progress import Guessing
+from orchestrator.records import CycleSummary, Provenance
+from orchestrator.report.estimate import Estimate, percent
 from orchestrator.run import RunFolder
 
 SURROUNDINGS = {
@@ -57,15 +59,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
 
 
-def percent(value: float | None, interval: Interval | None = None) -> str:
-    """Return a fraction as a percentage, with its 95 % interval and n where there is one."""
-    if value is None:
-        return "-"
-    if interval is None:
-        return f"{value:.1%}"
-    return f"{value:.1%} [{100 * interval.low:.1f}, {100 * interval.high:.1f}], n={interval.n}"
-
-
 def cycles(summaries: Sequence[CycleSummary]) -> str:
     """Return the numbers of each cycle as a table, beside chance and the majority class."""
     if not summaries:
@@ -74,10 +67,10 @@ def cycles(summaries: Sequence[CycleSummary]) -> str:
         (
             one.cycle,
             one.generated,
-            percent(one.valid_rate, one.valid_interval),
-            percent(one.accuracy_mean, one.accuracy_interval),
+            Estimate(one.valid_rate, one.valid_interval).text,
+            Estimate(one.accuracy_mean, one.accuracy_interval).text,
             percent(one.accuracy_best),
-            percent(one.above_rate, one.above_interval),
+            Estimate(one.above_rate, one.above_interval).text,
             one.admitted,
             one.rejected_duplicates,
             f"{one.corpus_before} -> {one.corpus_after}",
@@ -88,7 +81,7 @@ def cycles(summaries: Sequence[CycleSummary]) -> str:
     last = summaries[-1]
     return (
         f"{table((*head, 'corpus'), rows)}\n\nIntervals are 95 %: Wilson's for shares, Student's t for means."
-        f" Chance is {last.chance:.1%}, always answering the most frequent class {last.majority:.1%}."
+        f" To compare with: {Guessing(last.chance, last.majority).text}."
     )
 
 

@@ -120,7 +120,8 @@ def _checked(adapter: Adapter, *, journalled: bool) -> str:
 
 def _prompt(run: RunFolder) -> str:
     decoding = ", ".join(f"{name} {value}" for name, value in run.config.llm.decoding.model_dump().items())
-    turns = messages(run.config.prompt, run.config.admission)
+    config = run.config
+    turns = messages(config.prompt, config.admission, resolution=config.protocol.resolution)
     shown = "\n\n".join(f"{turn.role}:\n{turn.content}" for turn in turns)
     return f"It was sampled with {decoding}, under the prompt\n\n````text\n{shown}\n````"
 

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from orchestrator import cards
+from orchestrator.audit import guessing
 from orchestrator.export_corpus import CHAT, COLUMNS, JSON_LINES, NUMBER, WHOLE, Corpus
 from orchestrator.licences import Licence
 from orchestrator.provenance import corpus_hash
@@ -40,6 +41,7 @@ def card(run: RunFolder, corpus: Corpus, *, licence: Licence, files: Sequence[st
         f" {config.prompt.task}: {_extent(corpus)}. SHA-256 of the entries in order: `{corpus_hash(entries)}`.",
         "## What it holds",
         cards.table(("origin", "entries", "programs", "with accuracy", "mean accuracy"), _origins(corpus)),
+        *_compared(run),
         cards.table(("column", "type", "meaning"), [(one.name, one.kind, one.meaning) for one in COLUMNS]),
         "## How it was made",
         _made(run),
@@ -102,6 +104,11 @@ def _origins(corpus: Corpus) -> Iterator[tuple[object, ...]]:
         scores = {entry.source: entry.accuracy for entry in part if entry.accuracy is not None}
         mean = f"{fmean(scores.values()):.1%}" if scores else "-"
         yield name, len(part), len({entry.source for entry in part}), sum(e.accuracy is not None for e in part), mean
+
+
+def _compared(run: RunFolder) -> list[str]:
+    guess = guessing(run)
+    return [] if guess is None else [f"Accuracies are to be compared with {guess.text}."]
 
 
 def _made(run: RunFolder) -> str:

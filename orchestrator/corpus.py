@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,15 +115,15 @@ def entries(config: Config, curation: Curation, store: Store) -> Iterator[Entry]
 
 def _pairs(config: Config, seed: Seed) -> Sequence[tuple[str, Task, tuple[Message, ...]]]:
     """Return the chat pairs of a seed, each with its kind and its task: one a task description, or full and infill."""
-    text, prompt, admission = seed.text.decode(), config.prompt, config.admission
+    text = seed.text.decode()
+    asked = partial(pair, prompt=config.prompt, admission=config.admission, resolution=config.protocol.resolution)
     if config.corpus.pairs == "tasks":
-        tasks = config.corpus.tasks
-        return [(task, task, pair(text, prompt=prompt, admission=admission, task=task)) for task in tasks]
-    full = pair(text, prompt=prompt, admission=admission)
-    pairs = [("full", prompt.task, full)]
+        return [(task, task, asked(text, task=task)) for task in config.corpus.tasks]
+    full = asked(text)
+    pairs = [("full", config.prompt.task, full)]
     cut = cut_out(text, choice=derived_seed(config.seed, "infill", seed.name))
     if cut is not None:
-        pairs.append(("infill", prompt.task, infill(full, cut)))
+        pairs.append(("infill", config.prompt.task, infill(full, cut)))
     return pairs
 
 

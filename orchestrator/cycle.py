@@ -14,7 +14,7 @@ from orchestrator.admission import Admission
 from orchestrator.config import StopConfig
 from orchestrator.errors import ConfigError, InfrastructureError, LedgerError
 from orchestrator.novelty import Index
-from orchestrator.progress import Note, Observer, StageBegins, unobserved
+from orchestrator.progress import Guessing, Note, Observer, StageBegins, unobserved
 from orchestrator.records import Adapter, CycleSummary, Entry, Message, derived_seed
 from orchestrator.run import CycleFolder, RunFolder
 from orchestrator.sampling import Sampling
@@ -70,6 +70,7 @@ class Loop:
         return summaries
 
     def _cycles(self) -> list[CycleSummary]:
+        self._observe(Guessing(chance=self._parts.chance, majority=self._parts.majority))
         folders = [self._run.cycle(number) for number in range(1, self._config.cycles + 1)]
         if not all(folder.summary.whole for folder in folders):
             self._parts.reap()

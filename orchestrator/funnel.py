@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from orchestrator.progress import Event, Note, StageBegins
+from orchestrator.progress import Event, Guessing, Note, StageBegins
 from orchestrator.records import Completion, CycleSummary, Evaluation, FinetuneStep, Novelty
 
 UNPARSED = frozenset({"extract", "parse"})
@@ -33,6 +33,7 @@ class Funnel:
     quarantined: int = 0
     accuracies: list[float] = field(default_factory=list)
     step: FinetuneStep | None = None
+    guessing: Guessing | None = None
 
     def take(self, event: Event, *, now: float) -> None:
         """Count one event."""
@@ -54,6 +55,8 @@ class Funnel:
                 self.admitted += event.decision == "admitted"
             case FinetuneStep():
                 self.step = event
+            case Guessing():
+                self.guessing = event
             case CycleSummary() | Note():
                 pass
 
@@ -86,6 +89,8 @@ class Funnel:
             ("best accuracy", f"{max(self.accuracies):.1%}" if self.accuracies else "-"),
             ("mean accuracy", f"{fmean(self.accuracies):.1%}" if self.accuracies else "-"),
         ]
+        if self.guessing is not None:
+            shown.append(("to compare with", self.guessing.text))
         if self.quarantined:
             shown.append(("quarantined", f"{self.quarantined}"))
         return shown
@@ -103,6 +108,7 @@ class Funnel:
     def _enter(self, cycle: int) -> None:
         if cycle != self.cycle:
             fresh = Funnel(threshold=self.threshold, tau=self.tau, cycles=self.cycles, cycle=cycle, stage=self.stage)
+            fresh.guessing = self.guessing
             self.__dict__.update(fresh.__dict__)
 
 

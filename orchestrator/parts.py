@@ -40,7 +40,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
     """
     config = run.config
     prepared = prepare(config.protocol, cache)
-    log = run.path / "llm.log"
+    log, resolution = run.path / "llm.log", config.protocol.resolution
 
     def seeds(store: Store) -> Iterable[Entry]:
         curation = curate(config, cache=cache, record=run.record, report=lambda text: observe(Note(text)))
@@ -49,7 +49,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
         return entries(config, curation, store)
 
     def pair(source: str) -> tuple[Message, ...]:
-        return prompts.pair(source, prompt=config.prompt, admission=config.admission)
+        return prompts.pair(source, prompt=config.prompt, admission=config.admission, resolution=resolution)
 
     @functools.cache
     def base_model() -> str | None:
@@ -70,7 +70,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
         evaluator=lambda: sandbox(run, prepared, cache=cache, model_hash=base_model),
         trainer=trainer(config, cache=cache, log=log, observe=observe),
         seeds=seeds,
-        prompt=prompts.messages(config.prompt, config.admission),
+        prompt=prompts.messages(config.prompt, config.admission, resolution=resolution),
         pair=pair,
         chance=prepared.chance,
         majority=prepared.majority,

@@ -21,13 +21,26 @@ class StageBegins:
 
 
 @dataclass(frozen=True)
+class Guessing:
+    """What every accuracy of a run is to be compared with: that of guessing, and of naming the most frequent class."""
+
+    chance: float
+    majority: float
+
+    @property
+    def text(self) -> str:
+        """Both in words."""
+        return f"chance {self.chance:.1%}, majority class {self.majority:.1%}"
+
+
+@dataclass(frozen=True)
 class Note:
     """One sentence for the person who watches."""
 
     text: str
 
 
-Event: TypeAlias = StageBegins | Note | Completion | Evaluation | Novelty | FinetuneStep | CycleSummary
+Event: TypeAlias = StageBegins | Guessing | Note | Completion | Evaluation | Novelty | FinetuneStep | CycleSummary
 Observer: TypeAlias = Callable[[Event], None]
 
 

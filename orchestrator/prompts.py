@@ -21,27 +21,30 @@ class Description:
     about: str
 
 
-def description(task: Task) -> Description:
-    """Return the words for `task`."""
+def description(task: Task, *, resolution: int) -> Description:
+    """Return the words for `task`, whose images the protocol shows at `resolution`; MNIST's stay as they are."""
+    images, given = (3, resolution, resolution), f"{resolution}x{resolution} RGB"
     match task:
         case "mnist":
             return Description("MNIST", (1, 28, 28), 10, "28x28 grayscale handwritten digits")
         case "fashion-mnist":
-            return Description("Fashion-MNIST", (3, 32, 32), 10, "pictures of clothing, given as 32x32 RGB")
+            return Description("Fashion-MNIST", images, 10, f"pictures of clothing, given as {given}")
         case "cifar10":
-            return Description("CIFAR-10", (3, 32, 32), 10, "32x32 RGB photographs of objects and animals")
+            return Description("CIFAR-10", images, 10, f"{given} photographs of objects and animals")
         case "cifar100":
-            return Description("CIFAR-100", (3, 32, 32), 100, "32x32 RGB photographs of a hundred kinds of things")
+            return Description("CIFAR-100", images, 100, f"{given} photographs of a hundred kinds of things")
         case "svhn":
-            return Description("SVHN", (3, 32, 32), 10, "32x32 RGB photographs of house numbers")
+            return Description("SVHN", images, 10, f"{given} photographs of house numbers")
 
 
-def messages(prompt: PromptConfig, admission: AdmissionConfig, *, task: Task | None = None) -> tuple[Message, ...]:
+def messages(
+    prompt: PromptConfig, admission: AdmissionConfig, *, resolution: int, task: Task | None = None
+) -> tuple[Message, ...]:
     """Return the system and user messages of `prompt`, or of the same prompt for another `task`.
 
     They depend on nothing but the configuration, so that no cycle sees another prompt than the first.
     """
-    about = description(task or prompt.task)
+    about = description(task or prompt.task, resolution=resolution)
     budget = admission.parameter_budget
     if prompt.style == "short":
         system, user = _SHORT_SYSTEM, _short(about, budget=budget, boilerplate=prompt.boilerplate)
@@ -56,10 +59,10 @@ def assistant(code: str) -> Message:
 
 
 def pair(
-    code: str, *, prompt: PromptConfig, admission: AdmissionConfig, task: Task | None = None
+    code: str, *, prompt: PromptConfig, admission: AdmissionConfig, resolution: int, task: Task | None = None
 ) -> tuple[Message, ...]:
     """Return the whole chat that training reads: the prompt for `task` and `code` as its answer."""
-    return (*messages(prompt, admission, task=task), assistant(code))
+    return (*messages(prompt, admission, resolution=resolution, task=task), assistant(code))
 
 
 def infill(whole: tuple[Message, ...], cut: str) -> tuple[Message, ...]:

@@ -137,6 +137,8 @@ def numbers(summary: CycleSummary) -> dict[str, float]:
         "accuracy/mean": summary.accuracy_mean,
         "accuracy/median": summary.accuracy_median,
         "accuracy/best": summary.accuracy_best,
+        "accuracy/chance": summary.chance,
+        "accuracy/majority_class": summary.majority,
         "count/generated": summary.generated,
         "count/admitted": summary.admitted,
         "count/duplicates": summary.rejected_duplicates,

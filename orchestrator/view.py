@@ -16,8 +16,9 @@ from rich.text import Text
 
 from orchestrator.config import Config
 from orchestrator.funnel import Funnel, duration
-from orchestrator.progress import Event, Note, StageBegins
-from orchestrator.records import CycleSummary, Interval
+from orchestrator.progress import Event, Guessing, Note, StageBegins
+from orchestrator.records import CycleSummary
+from orchestrator.report.estimate import Estimate, percent
 
 FUNCTIONAL = "functional duplicates: admitted as textually novel, but with the fingerprint that an earlier one claims"
 PLAIN_SECONDS = 15.0
@@ -103,11 +104,11 @@ def cycles_table(summaries: Sequence[CycleSummary]) -> Table:
         table.add_row(
             str(summary.cycle),
             str(summary.generated),
-            f"{summary.valid}: {_with_interval(summary.valid_rate, summary.valid_interval)}",
-            _with_interval(summary.accuracy_mean, summary.accuracy_interval),
-            _percent(summary.accuracy_median),
-            _percent(summary.accuracy_best),
-            f"{summary.above_threshold}: {_with_interval(summary.above_rate, summary.above_interval)}",
+            f"{summary.valid}: {Estimate(summary.valid_rate, summary.valid_interval).text}",
+            Estimate(summary.accuracy_mean, summary.accuracy_interval).text,
+            percent(summary.accuracy_median),
+            percent(summary.accuracy_best),
+            f"{summary.above_threshold}: {Estimate(summary.above_rate, summary.above_interval).text}",
             str(summary.admitted),
             _functional(summary),
             str(summary.rejected_duplicates),
@@ -130,7 +131,7 @@ def states_table(summary: CycleSummary) -> Table:
 
 def _caption(summary: CycleSummary) -> str:
     threshold = "none" if summary.threshold is None else f"{summary.threshold:.0%}"
-    shares = f"chance {summary.chance:.1%}, majority class {summary.majority:.1%}, threshold {threshold}"
+    shares = f"{Guessing(summary.chance, summary.majority).text}, threshold {threshold}"
     return shares if summary.functional_duplicates is None else f"{shares}; {FUNCTIONAL}"
 
 
@@ -139,15 +140,3 @@ def _functional(summary: CycleSummary) -> str:
     if summary.functional_duplicates is None:
         return "-"
     return f"{summary.functional_duplicates} of {summary.fingerprinted}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _with_interval(value: float | None, interval: Interval | None) -> str:
-    if value is None:
-        return "-"
-    if interval is None:
-        return f"{value:.1%}"
-    return f"{value:.1%} [{100 * interval.low:.1f}, {100 * interval.high:.1f}] n={interval.n}"

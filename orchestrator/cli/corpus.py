@@ -53,16 +53,16 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
     out.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(out / "corpus.jsonl", Entry, report=lambda message: click.echo(message, err=True))
     if ledger.whole:
-        click.echo(f"{ledger.path} is whole; remove it to build it again", err=True)
+        click.echo(f"{ledger.path} is whole; remove it to build it again, or see {out / 'stages.json'}", err=True)
         return
     began = time.monotonic()
     with prose().status("curating"):
         curation = curate(config, cache=cache, report=_say)
     ledger.keep(0, why="the corpus was torn; it is written again as a whole")
     ledger.extend(tuple(entries(config, curation, Store(out / "objects"))))
-    ledger.finish()
     report = json.dumps([stage.as_json() for stage in curation.stages], indent=1, allow_nan=False)
     (out / "stages.json").write_text(report + "\n", encoding="utf-8")
+    ledger.finish()  # last, so that a corpus that is whole has its report
     click.echo(f"built in {time.monotonic() - began:.1f} s: {ledger.path} and {out / 'stages.json'}", err=True)
     data_console().print(_table(curation))
 
@@ -106,7 +106,9 @@ def corpus_qualify(
 
     A configuration may then name OUT as corpus.qualified, so that only programs that learn are trained on.
     """
+    from orchestrator.datasets import prepare
     from orchestrator.funnel import duration
+    from orchestrator.progress import Guessing
     from orchestrator.seed_corpus import curated, qualifications
 
     config = configured(config_path, overrides)
@@ -114,6 +116,8 @@ def corpus_qualify(
     names = None if listed is None else frozenset(listed.read().split())
     with console.status("curating"):
         seeds = curated(config, cache=cache, names=names, report=_say)[:limit]
+    prepared = prepare(config.protocol, cache)
+    console.print(f"accuracies beside {Guessing(prepared.chance, prepared.majority).text}", markup=False)
     began = time.monotonic()
     for done, record in enumerate(qualifications(config, seeds, out=out, cache=cache), start=1):
         shown = record.state if record.accuracy is None else f"{record.accuracy:.1%}"

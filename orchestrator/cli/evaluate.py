@@ -59,6 +59,7 @@ def evaluate(
 
     from orchestrator.datasets import prepare
     from orchestrator.funnel import duration
+    from orchestrator.progress import Guessing
 
     config = configured(config_path, overrides)
     prepared = prepare(config.protocol, cache)
@@ -74,7 +75,7 @@ def evaluate(
             line = escape(escaped(f"{len(finished)} of {len(files)}: {path.name}: {shown}, left {duration(left)}"))
             status.update(line) if console.is_terminal else console.print(line, highlight=False, soft_wrap=True)
     if not jsonl:
-        data().print(_table(finished, guessing=f"chance {prepared.chance:.1%}, majority class {prepared.majority:.1%}"))
+        data().print(_table(finished, guessing=Guessing(prepared.chance, prepared.majority).text))
     if any(verdict.state == "quarantined" for _, verdict in finished):
         ctx.exit(1)
 

@@ -23,7 +23,7 @@ def generate(*, config_path: Path, adapter: Path | None, count: int, overrides: 
     from orchestrator.parts import generator
 
     config = configured(config_path, overrides)
-    messages = prompts.messages(config.prompt, config.admission)
+    messages = prompts.messages(config.prompt, config.admission, resolution=config.protocol.resolution)
     chunks = budget.chunks(config.budget, seed=config.seed, cycle=0, start=0, end=count)
     llm = generator(config, cache=cache, log=cache / "llm.log")
     with prose().status(f"sampling {count} completions"):

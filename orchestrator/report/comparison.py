@@ -59,8 +59,10 @@ def changes(runs: Sequence[Results]) -> Table:
     """Return the last two cycles against the first, and whether the intervals are disjoint."""
     rows = [row for run in runs for row in _changes(run)]
     note = (
-        "Wilson's 95 % interval for shares, Student's for means; n candidates. Novel: no near-duplicate of the corpus"
-        f" or of the own cycle. {_guessing(runs)}."
+        "Wilson's 95 % interval for shares, Student's for means; n candidates. Those of one cycle come from one adapter"
+        " and resemble each other, so that the cycles themselves differ by more than these intervals say: read them"
+        " beside the spread over cycles below. Novel: no near-duplicate of the corpus or of the own cycle."
+        f" {_guessing(runs)}."
     )
     head = ("run", "number", "first cycle", "last cycles", "change", "intervals")
     return Table(
@@ -105,15 +107,16 @@ def ablations(runs: Sequence[Results]) -> Table:
         low, high = VALID_INTERVAL
         interval = f" [{low}, {high}] n=22" if one is ABLATIONS[0] else ""
         shares = (f"{printed(one.valid)}{interval}", printed(one.mean), printed(one.above))
-        rows.append((f"paper: {one.method}", *shares, str(one.novel), "-", "-"))
+        rows.append((f"paper: {one.method}", "-", *shares, str(one.novel), "-", "-"))
     note = (
         "Means over cycles with Student's 95 % interval; n cycles. Novel models: admitted, and no near-duplicate of the"
         " corpus or of the own cycle; functional duplicates: how many of these claim to compute what an earlier program"
-        f" computes, of those whose fingerprint is known. {_guessing(runs)}. The paper's rows are Table 7 (interval:"
-        f" Section 4.1); {CIFAR10.guessing}, threshold {CIFAR10.threshold}%."
+        f" computes, of those whose fingerprint is known; {_seeds(runs)}. {_unequal(runs)}{_guessing(runs)}."
+        f" The paper's rows are Table 7 (interval: Section 4.1); {CIFAR10.guessing}, threshold {CIFAR10.threshold}%."
     )
     head = (
         "run",
+        "generated",
         "valid rate",
         "mean accuracy",
         "above threshold",
@@ -134,7 +137,20 @@ def ablations(runs: Sequence[Results]) -> Table:
 def _ablation(run: Results) -> tuple[str, ...]:
     means, pool = run.over_cycles(), run.all
     shown = (means["valid_rate"].text, means["accuracy_mean"].text, means["above_rate"].text)
-    return (run.label, *shown, str(pool.distinct), pool.functional, str(pool.admitted))
+    return (run.label, f"{pool.generated:,}", *shown, str(pool.distinct), pool.functional, str(pool.admitted))
+
+
+def _seeds(runs: Sequence[Results]) -> str:
+    """Return how many seeds a functional duplicate could be found of, in words."""
+    known = (f"{run.seeds_fingerprinted} of {run.seeds} seeds ({run.label})" for run in runs)
+    return f"known is that of {', '.join(known)}"
+
+
+def _unequal(runs: Sequence[Results]) -> str:
+    """Return a warning where the runs' counts are of different budgets, else nothing."""
+    if len({(len(run.summaries), run.all.generated) for run in runs}) == 1:
+        return ""
+    return "These runs have different numbers of cycles or candidates: their counts may not be compared. "
 
 
 def totals(runs: Sequence[Results]) -> Table:

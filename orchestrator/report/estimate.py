@@ -12,18 +12,21 @@ from orchestrator.records import Interval
 
 @dataclass(frozen=True)
 class Estimate:
-    """A share or a mean accuracy, as a fraction; None where nothing was observed."""
+    """A share or a mean accuracy, as a fraction; None where nothing was observed.
+
+    A value has no interval only where it is the mean of a single observation.
+    """
 
     value: float | None
     interval: Interval | None = None
 
     @property
     def text(self) -> str:
-        """The number in per cent, its interval and n, as far as they are known."""
+        """The number in per cent, its interval and n; one observation has a mean and no interval."""
         if self.value is None:
             return "-"
         if self.interval is None:
-            return percent(self.value)
+            return f"{percent(self.value)} n=1"
         low, high = 100 * self.interval.low, 100 * self.interval.high
         return f"{percent(self.value)} [{low:.1f}, {high:.1f}] n={self.interval.n:,}"
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COLUMNS = 2
 INCHES = (4.2, 3.3)  # of one panel
 DPI = 160
+BELOW = -0.17  # of a panel's height: where a legend of its own begins, under the name of the axis
 STYLE: Any = {  # of a type that only newer versions of matplotlib name
     "font.size": 9,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
@@ -94,8 +95,13 @@ def _sheet(panel: Panel, runs: Sequence[Results], scale: Scale) -> Drawing:
         one.set_title(run.label, fontsize=9, loc="left")
     for empty in axes[len(runs) :]:
         empty.set_axis_off()
-    handles, labels = drawing.axes[0].get_legend_handles_labels()
-    drawing.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * columns))
+    legends = [one.get_legend_handles_labels() for one in axes[: len(runs)]]
+    if all(labels == legends[0][1] for _, labels in legends):
+        handles, labels = legends[0]
+        drawing.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * columns))
+    else:  # runs on other data sets, or with other thresholds: a line means something else in each panel
+        for one in axes[: len(runs)]:
+            one.legend(loc="upper center", bbox_to_anchor=(0.5, BELOW), ncols=2)
     return drawing
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.audit import History, histories
 from orchestrator.config import Config
+from orchestrator.progress import Guessing
 from orchestrator.records import Adapter, CycleSummary
 from orchestrator.report.costs import Cost, costs
 from orchestrator.report.estimate import Estimate, average
@@ -22,11 +23,16 @@ LAST = 2  # cycles that are set against the first
 
 @dataclass(frozen=True)
 class Results:
-    """The whole cycles of one run; `begun` counts the others too, which are in no number."""
+    """The whole cycles of one run; `begun` counts the others too, which are in no number.
+
+    A functional duplicate is found only of seeds whose fingerprint is known, and of earlier candidates.
+    """
 
     label: str
     config: Config
     begun: int
+    seeds: int
+    seeds_fingerprinted: int
     summaries: tuple[CycleSummary, ...]
     histories: tuple[History, ...]
     adapters: tuple[Adapter, ...]
@@ -43,10 +49,13 @@ class Results:
         summaries = tuple(summary for folder in folders if folder.summary.whole for summary in folder.summary.read())
         whole = {summary.cycle for summary in summaries}
         found = tuple(history for history in histories(run) if history.cycle in whole)
+        seeds = {entry.source: entry.fingerprint for entry in run.corpus.read()}
         return cls(
             label=label,
             config=run.config,
             begun=len(folders),
+            seeds=len(seeds),
+            seeds_fingerprinted=sum(fingerprint is not None for fingerprint in seeds.values()),
             summaries=summaries,
             histories=found,
             adapters=tuple(one for folder in folders if folder.number in whole for one in folder.adapter.read()),
@@ -64,7 +73,7 @@ class Results:
         if not self.summaries:
             return "chance and majority class are known once a cycle is whole"
         one = self.summaries[0]
-        return f"{self.dataset}: chance {one.chance:.1%}, majority class {one.majority:.1%}"
+        return f"{self.dataset}: {Guessing(one.chance, one.majority).text}"
 
     @property
     def threshold(self) -> str:
@@ -123,6 +132,8 @@ class Results:
             "seed": self.config.seed,
             "confidence": 0.95,
             "cycles_begun": self.begun,
+            "seeds": self.seeds,
+            "seeds_fingerprinted": self.seeds_fingerprinted,
             "cycles": [summary.model_dump(mode="json") for summary in self.summaries],
             "all_cycles": self.all.plain(),
             "first_cycle": None if self.first is None else self.first.plain(),

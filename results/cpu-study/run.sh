@@ -38,7 +38,7 @@ for cycle in $cycles; do
     continue # the next one has begun, so this one was kept
   fi
   "$orchestrate" cycle --config "configs/$name.yaml" --cycles "$cycle"
-  if [ "$name" = cpu-study-no-iteration ] && [ "$cycle" -lt 8 ]; then
+  if [ "$name" = cpu-study-no-iteration ] && [ "$cycle" -lt "$last" ]; then
     continue
   fi
   "$orchestrate" audit prune-adapters "$name"

@@ -58,7 +58,7 @@ def sides(*, quick: bool) -> Iterator[Sides]:
     job = GenerationJob(
         model=assets.model(config.llm.model, CACHE).spec,
         adapter=None,
-        messages=prompts.messages(config.prompt, config.admission),
+        messages=prompts.messages(config.prompt, config.admission, resolution=config.protocol.resolution),
         decoding=config.llm.decoding.model_copy(update={"max_new_tokens": 32 if quick else TOKENS}),
         chunks=(),
         cache=str(CACHE),

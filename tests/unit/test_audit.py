@@ -53,6 +53,7 @@ def listed(runs: Path, *filters: str) -> list[dict[str, Any]]:
 def test_every_candidate_is_listed_with_exactly_one_state(runs: Path) -> None:
     summary = RunFolder.load(runs / "test").cycle(1).summary.read()[0]
     states = [line["state"] for line in listed(runs)]
+    assert {(line["chance"], line["majority"]) for line in listed(runs)} == {(0.1, 0.1)}
     assert len(states) == 20
     assert {state: states.count(state) for state in set(states)} == summary.states
 

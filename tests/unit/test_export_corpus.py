@@ -131,7 +131,7 @@ def test_the_card_says_counts_thresholds_chance_protocol_and_the_corpus_hash(tmp
         "5 chat pairs of 5 programs",
         "| cycle 2 | 1 | 1 | 1 |",
         "accuracy above 50.0%",
-        "Chance is 10.0%",
+        "To compare with: chance 10.0%, majority class 10.0%",
         "untrusted code",
         "official test split",
     ):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator import prompts
 from orchestrator.config import AdmissionConfig, PromptConfig
 from orchestrator.extract import extract
-from orchestrator.prompts import assistant, messages, pair
+from orchestrator.prompts import assistant
+
+messages, pair = partial(prompts.messages, resolution=32), partial(prompts.pair, resolution=32)
 
 
 @settings(deadline=None)
@@ -57,3 +62,12 @@ def test_a_pair_is_the_prompt_and_its_answer() -> None:
     chat = pair("x = 1\n", prompt=prompt, admission=admission, task="mnist")
     assert [message.role for message in chat] == ["system", "user", "assistant"]
     assert "(B, 1, 28, 28)" in chat[1].content
+
+
+def test_the_prompt_states_the_resolution_that_candidates_are_run_at() -> None:
+    _, user = prompts.messages(PromptConfig(task="cifar10"), AdmissionConfig(), resolution=64)
+    assert "(B, 3, 64, 64)" in user.content
+    assert "64x64 RGB" in user.content
+    assert "32" not in user.content
+    _, digits = prompts.messages(PromptConfig(task="cifar10"), AdmissionConfig(), resolution=64, task="mnist")
+    assert "(B, 1, 28, 28)" in digits.content

@@ -150,9 +150,13 @@ def test_means_over_cycles_stand_in_the_form_of_table_7_above_the_papers_rows(re
     table = ablations([results, replace(results, label="other")])
     assert [row[0] for row in table.rows] == ["run", "other", *(f"paper: {one.method}" for one in ABLATIONS)]
     rates = [summary.valid_rate for summary in results.summaries if summary.valid_rate is not None]
-    assert table.rows[0][1] == average(rates).text
-    assert table.rows[0][1].endswith("n=3")
-    assert table.rows[2][1:5] == ("50.6% [45.0, 56.1] n=22", "42.3%", "51.1%", "455")
+    assert table.rows[0][1] == "180"
+    assert table.rows[0][2] == average(rates).text
+    assert table.rows[0][2].endswith("n=3")
+    assert table.rows[2][1:6] == ("-", "50.6% [45.0, 56.1] n=22", "42.3%", "51.1%", "455")
+    assert "may not be compared" not in table.note
+    shorter = replace(results, summaries=results.summaries[:2])
+    assert "different numbers of cycles or candidates" in ablations([results, shorter]).note
     assert totals([results]).rows[0][2] == results.all.valid_rate.text
 
 
@@ -205,7 +209,7 @@ def test_intervals_that_touch_are_not_disjoint() -> None:
     assert low.disjoint(Estimate(0.95, Interval(low=0.91, high=0.99, n=9))) is True
     assert low.disjoint(Estimate(0.5)) is None
     assert Estimate(None).text == "-"
-    assert average([0.5]).text == "50.0%"
+    assert average([0.5]).text == "50.0% n=1"
     assert share(22, 50).text == "44.0% [31.2, 57.7] n=50"
     assert share(0, 0) == Estimate(None)
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from orchestrator.config import parse
 from orchestrator.funnel import Funnel, duration
-from orchestrator.progress import Note, StageBegins
+from orchestrator.progress import Guessing, Note, StageBegins
 from orchestrator.records import CycleSummary, FinetuneStep, Interval, Novelty, digest
 from orchestrator.view import View, cycles_table, states_table
 
@@ -60,6 +60,14 @@ def test_fine_tuning_is_shown_with_its_step_and_the_seconds_left() -> None:
     funnel.take(step(2), now=120.0)
     assert funnel.left(now=120.0) == pytest.approx(80.0)
     assert ("step", "2 of 10, loss 1.500") in funnel.pairs()
+
+
+def test_accuracies_are_shown_beside_guessing_in_every_cycle() -> None:
+    funnel = Funnel(threshold=0.4, tau=0.9, cycles=2)
+    funnel.take(Guessing(chance=0.1, majority=0.196), now=0.0)
+    for cycle in (1, 2):
+        funnel.take(StageBegins(cycle=cycle, name="sample", total=8), now=1.0)
+        assert ("to compare with", "chance 10.0%, majority class 19.6%") in funnel.pairs()
 
 
 def test_a_new_cycle_begins_with_an_empty_funnel() -> None:

@@ -59,7 +59,7 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
     jsonl: bool,
 ) -> None:
     """List the candidates of RUN (a name or a folder)."""
-    from orchestrator.audit import Filter, guessing, histories, ordered
+    from orchestrator.audit import Filter, bracketed, guessing, histories, ordered
     from orchestrator.cli.audit.columns import columns, screen
 
     wanted = Filter(
@@ -75,14 +75,16 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
     folder = opened(run, runs)
     everything = list(histories(folder))
     found = ordered([history for history in everything if wanted.wants(history)], by=sort)
+    guess = guessing(folder)
     if jsonl:
+        compared = {"chance": guess.chance, "majority": guess.majority} if guess is not None else {}
         for history in found[:limit]:
-            print_json(history.plain())
+            print_json({**history.plain(), **compared})
         return
     rows = [_row(history) for history in found[:limit]]
     for line in columns(HEAD, rows, width=screen(data()), right=RIGHT):
         click.echo(line)
-    shown = f"{len(rows)} shown of {len(found)} that match, of {len(everything)} candidates{guessing(folder)}"
+    shown = f"{len(rows)} shown of {len(found)} that match, of {len(everything)} candidates{bracketed(guess)}"
     click.echo(shown, err=True)
 
 

@@ -38,6 +38,7 @@ def audit_replay(
     """
     from orchestrator.audit import history
     from orchestrator.datasets import prepare
+    from orchestrator.progress import Guessing
     from orchestrator.replay import replay, sandboxed
 
     folder = opened(run, runs)
@@ -48,9 +49,10 @@ def audit_replay(
     with prose().status(f"evaluating {candidate_id} again"):
         done = replay(folder, found, evaluator=evaluator, dataset=prepared.hash)
     if jsonl:
-        print_json(_plain(candidate_id, done))
+        print_json({**_plain(candidate_id, done), "chance": prepared.chance, "majority": prepared.majority})
     else:
         _show(done)
+        click.echo(f"accuracies beside {Guessing(prepared.chance, prepared.majority).text}")
     if not done.same:
         click.get_current_context().exit(DIFFERENT)
 

@@ -38,12 +38,12 @@ SIZES = frozenset({"memory", "memory_swap", "kernel_memory", "shm"})
 @runs_option
 def audit_show(*, run: str, candidate_id: str, runs: Path, as_run: bool, completion: bool, diff: bool) -> None:
     """Show one candidate of RUN: verdict, limits, times, claims beside measurements, neighbours and program."""
-    from orchestrator.audit import guessing, history
+    from orchestrator.audit import bracketed, guessing, history
 
     folder = opened(run, runs)
     found = history(folder, candidate_id)
     console = data()
-    console.print(_facts(found, guessing=guessing(folder)))
+    console.print(_facts(found, guessing=bracketed(guessing(folder))))
     if found.verdict is not None and found.verdict.measured.container_id is not None:
         console.print(_claims(found.verdict, twin=_twin(folder, found.verdict)))
         console.print(_stages(found.verdict))

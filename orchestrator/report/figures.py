@@ -101,7 +101,7 @@ def _sheet(panel: Panel, runs: Sequence[Results], scale: Scale) -> Drawing:
         drawing.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * columns))
     else:  # runs on other data sets, or with other thresholds: a line means something else in each panel
         for one in axes[: len(runs)]:
-            one.legend(loc="upper center", bbox_to_anchor=(0.5, BELOW), ncols=2)
+            one.legend(loc="upper center", bbox_to_anchor=(0.5, BELOW), ncols=2, fontsize=7, columnspacing=1.0)
     return drawing
 
 

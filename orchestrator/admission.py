@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.config import AdmissionConfig, NoveltyConfig
-from orchestrator.novelty import Index
+from orchestrator.novelty import Index, Sketch
 from orchestrator.records import Decision, Neighbour, Novelty
 
 
@@ -27,8 +27,9 @@ class Admission:
 
     def decide(self, *, candidate_id: str, accuracy: float, shingles: bytes) -> Novelty:
         """Return what becomes of the next valid candidate; `shingles` are little-endian uint64 hashes."""
-        train = self._known.nearest(shingles)
-        generation = self._fresh.nearest(shingles)
+        sketch = self._known.sketch(shingles)  # both indexes have one configuration
+        train = self._known.nearest(sketch)
+        generation = self._fresh.nearest(sketch)
         decision = self._decision(accuracy, train, generation)
         record = Novelty(
             candidate_id=candidate_id,
@@ -38,10 +39,10 @@ class Admission:
             decision=decision,
             rejection_count=self._rejected if decision == "admitted" else None,
         )
-        self.replay(record, shingles)
+        self.replay(record, sketch)
         return record
 
-    def replay(self, record: Novelty, shingles: bytes) -> None:
+    def replay(self, record: Novelty, shingles: bytes | Sketch) -> None:
         """Take over a decision that was made before, so that the next one knows of it."""
         if self._novelty.generation == "valid" or record.decision == "admitted":
             self._fresh.add(record.candidate_id, shingles)

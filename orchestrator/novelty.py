@@ -12,7 +12,9 @@ from orchestrator.records import Neighbour
 
 SCHEME = "affine64"
 PERMUTED = 32  # permutations that are applied at a time: what they give stays in the processor's cache
-PLANES = 6  # bits of each hash that all programs are first compared by
+COARSE = 6  # bits of each hash that all programs are first compared by
+PLANES = 16  # bits of each hash that are compared before whole hashes are
+FEW = 256  # programs whose whole hashes are compared at once rather than more of their bits
 WORD = 64  # bits
 BLOCK = 1 << 14  # programs that are compared at a time, for the same reason
 
@@ -48,8 +50,9 @@ class Index:
 
     Every signature is looked at, so that the nearest is known however far away it is. The lowest bits of every hash are
     compared first, which takes a few milliseconds for a hundred thousand programs, and whole hashes only of those that
-    may be the nearest by their bits. Of equally near ones the first added counts. Nothing depends on timing or on the
-    interpreter's hash seed.
+    may be the nearest by their bits. Where that leaves many, as it does of a program that resembles none, more bits are
+    compared before. Of equally near ones the first added counts. Nothing depends on timing or on the interpreter's hash
+    seed.
 
     The bits lie in planes, one for each of the lowest bits, in the order (plane, word of 64 permutations, program), so
     that 64 permutations of thousands of programs are compared at once.
@@ -99,11 +102,16 @@ class Index:
         if not self._ids:
             return None
         sketch = self._sketched(shingles)
-        bounds = self._bounds(sketch.signature)
-        highest = bounds.max()
-        position, agreeing = self._best(sketch.signature, np.flatnonzero(bounds == highest))
-        if agreeing < highest:
-            position, agreeing = self._best(sketch.signature, np.flatnonzero(bounds >= agreeing))
+        wanted = self._cut(sketch.signature)
+        differing = np.zeros((self._words, len(self._ids)), dtype=np.uint64)
+        bounds = self._bounds(differing, wanted, slice(0, COARSE))
+        position, agreeing = self._best(sketch.signature, np.flatnonzero(bounds == bounds.max())[:FEW])
+        left = np.flatnonzero(bounds >= max(agreeing, 1))
+        if len(left) > FEW:
+            bounds = self._bounds(differing, wanted, slice(COARSE, PLANES))
+            left = np.flatnonzero(bounds >= max(agreeing, 1))
+        if len(left):
+            position, agreeing = self._best(sketch.signature, left)
         if agreeing == 0:
             return None
         exact = jaccard(sketch.members, self._sets[position])
@@ -119,20 +127,22 @@ class Index:
             bits[plane, : len(signature)] = (signature >> np.uint64(plane)) & np.uint64(1)
         return np.packbits(bits, axis=1).view(np.uint64)
 
-    def _bounds(self, signature: Signature) -> Counts:
-        """Return for every program in how many hashes' lowest bits it agrees: no fewer than in whole hashes."""
-        wanted = self._cut(signature)
-        size, beyond = len(self._ids), self._words * WORD - len(signature)
+    def _bounds(self, differing: Planes, wanted: Planes, planes: slice) -> Counts:
+        """Return for every program in how many hashes it agrees by all bits so far: no fewer than in whole hashes.
+
+        `differing` (word, program) has a bit for each hash that is known to differ; those of `planes` are added.
+        """
+        size, beyond = len(self._ids), self._words * WORD - len(self._factors)
         found = np.empty(size, dtype=np.uint32)
         for start in range(0, size, BLOCK):
-            planes = self._planes[:, :, start : min(start + BLOCK, size)]
-            agreeing = np.zeros(planes.shape[2], dtype=np.uint32)
+            block = slice(start, min(start + BLOCK, size))
+            agreeing = np.zeros(block.stop - start, dtype=np.uint32)
             for word in range(self._words):
-                differing = planes[0, word] ^ wanted[0, word]
-                for plane in range(1, PLANES):
-                    differing |= planes[plane, word] ^ wanted[plane, word]
-                agreeing += np.bitwise_count(~differing)
-            found[start : start + BLOCK] = agreeing - np.uint32(beyond)
+                known = differing[word, block]
+                for plane in range(planes.start, planes.stop):
+                    known |= self._planes[plane, word, block] ^ wanted[plane, word]
+                agreeing += np.bitwise_count(~known)
+            found[block] = agreeing - np.uint32(beyond)
         return found
 
     def _best(self, signature: Signature, positions: npt.NDArray[np.intp]) -> tuple[int, int]:

@@ -17,10 +17,15 @@ REFERENCE_THRESHOLD = 0.85  # of the reference implementation's LSH
 
 
 class Plain:
-    """Datasketch as its documentation shows it: one MinHash each, an LSH, and the estimate of what it proposes."""
+    """Datasketch as its documentation shows it: one MinHash each, an LSH, and the estimate of what it proposes.
+
+    `bulk` says whether a query's shingles are taken all at once, as its documentation advises for speed. The LSH looks
+    for near-duplicates alone: unlike the project's index it names no nearest program where there is none.
+    """
 
     def __init__(self, programs: Sequence[Shingles], config: NoveltyConfig) -> None:
         self._permutations, self._tau = config.permutations, config.tau
+        self.bulk = False
         self._lsh = MinHashLSH(threshold=REFERENCE_THRESHOLD, num_perm=config.permutations)
         data = ([shingle.tobytes() for shingle in program] for program in programs)
         # built in bulk: only queries are timed
@@ -30,8 +35,11 @@ class Plain:
                 session.insert(number, sketch)
 
     def sketch(self, program: Shingles) -> MinHash:
-        """Return the signature, updated shingle by shingle."""
+        """Return the signature, updated shingle by shingle, or all at once."""
         made = MinHash(num_perm=self._permutations)
+        if self.bulk:
+            made.update_batch([shingle.tobytes() for shingle in program])
+            return made
         for shingle in program:
             made.update(shingle.tobytes())
         return made

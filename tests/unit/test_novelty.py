@@ -136,3 +136,22 @@ def test_results_do_not_depend_on_the_hash_seed() -> None:
     }
     assert len(outputs) == 1
     assert "entry_id" in outputs.pop()
+
+
+@pytest.mark.parametrize("common", [0, 4, 40])
+def test_the_nearest_of_many_that_resemble_it_little_is_the_one_that_a_look_at_all_finds(common: int) -> None:
+    index, size = Index(CONFIG), 600
+    shared = random_set(-1 % 2**32, 40)[:common]
+    sets = [packed(np.concatenate([shared, random_set(seed, 100)])) for seed in range(size)]
+    for seed, members in enumerate(sets):
+        index.add(str(seed), members)
+    signatures = np.array([index.sketch(members).signature for members in sets])
+    for seed in range(size, size + 20):
+        asked = packed(np.concatenate([shared, random_set(seed, 100)]))
+        agreeing = np.count_nonzero(signatures == index.sketch(asked).signature, axis=1)
+        found = index.nearest(asked)
+        if agreeing.max():
+            assert found is not None
+            assert (found.entry_id, found.estimate) == (str(np.argmax(agreeing)), agreeing.max() / CONFIG.permutations)
+        else:
+            assert found is None

@@ -1,13 +1,15 @@
 """Measures the project beside what people would use instead: one row each, in turn, on the same work.
 
 `python -m tests.benchmarks` runs every row, or those that are named. Each writes results/bench/ROW.json when it ends; a
-row that was measured on the same code is not measured again, so a run that was stopped goes on where it was.
+row that was measured on the same code is not measured again, so a run that was stopped goes on where it was. A row that
+fails, as where its peer cannot be installed, is named at the end, and the others are measured all the same.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.errors import OrchestratorError
 from tests.benchmarks.result import HEAD, lines, settled
 from tests.benchmarks.row import PROJECT, WORK, Row
 
@@ -56,19 +59,25 @@ def main(*, rows: tuple[str, ...], again: bool, quick: bool, show: bool) -> None
     """Measure ROWS (all, where none is named), and print the table."""
     folder = WORK / "quick" if quick else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = rows or ROWS
+    chosen, failed = rows or ROWS, []
     for name in () if show else chosen:
         path = folder / f"{name}.json"
         row = find(name)
         if not again and settled(stored(path), revision=row.revision()):
             click.echo(f"{name}: measured on this very code; --again measures it again", err=True)
             continue
-        record = row.measure(quick=quick)
+        try:
+            record = row.measure(quick=quick)
+        except (OSError, RuntimeError, subprocess.SubprocessError, OrchestratorError) as error:
+            failed.append(f"{name}: {type(error).__name__}: {error}")
+            continue
         partial = path.with_suffix(".part")
         partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         partial.replace(path)
     records = [stored(folder / f"{name}.json") for name in chosen]
     Console(width=WIDTH).print(table([record for record in records if record is not None]))
+    if failed:
+        raise click.ClickException("not measured: " + "; ".join(failed))
 
 
 if __name__ == "__main__":

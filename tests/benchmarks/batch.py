@@ -25,7 +25,7 @@ from orchestrator.store import Store
 from tests.benchmarks.bare_run import Bare
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, EPOCH, WORK, Row, Samples, Sides
+from tests.benchmarks.row import CACHE, CONFIG, EPOCH, RUN, Row, Samples, Sides, laid_out
 
 COUNT = 30
 THREADS = 2
@@ -38,7 +38,7 @@ SMALL = ("protocol.train_samples=512", "protocol.validation_samples=200")
 
 def programs(config: Config) -> list[bytes]:
     """Return the texts of thirty programs that passed, evenly spaced by their number of parameters; laid out once."""
-    folder = WORK / "programs"
+    folder = laid_out("programs")
     if not folder.is_dir():
         records = qualify.read(qualify.locate(config.corpus.qualified or ""), protocol=config.protocol.hash())
         sizes = {name: one.parameters or 0 for name, one in records.items() if one.state == "passed"}
@@ -119,7 +119,7 @@ ROW = Row(
     name="batch",
     unit="s",
     rounds=1,
-    code=("orchestrator", "sandbox_image", "tests/benchmarks/batch.py", "tests/benchmarks/bare.py"),
+    code=(*RUN, *(f"tests/benchmarks/{name}.py" for name in ("bare", "bare_run", "batch"))),
     comparisons=tuple(Comparison(f"bare; {name}", name, ("bare",), Goal("at most", 1.25)) for name in SLOTS),
     sides=sides,
     remarks=remarks,

@@ -21,7 +21,7 @@ from orchestrator.store import Store
 from tests.benchmarks import docker_run
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, HONEST, Row, Samples, Sides
+from tests.benchmarks.row import BESIDE_DOCKER_RUN, CACHE, CONFIG, HONEST, RUN, Row, Samples, Sides
 
 STATEMENTS = b"import time\nMARK = time.monotonic()\nprint(MARK)\nraise RuntimeError\n"
 
@@ -64,7 +64,7 @@ ROW = Row(
     name="claim",
     unit="ms",
     rounds=7,
-    code=("orchestrator", "sandbox_image", "tests/benchmarks/claim.py"),
+    code=(*RUN, *BESIDE_DOCKER_RUN, "tests/benchmarks/claim.py"),
     comparisons=(Comparison("docker run", "waiting container", ("docker run",), Goal("at most", 0.02)),),
     sides=sides,
     remarks=remarks,

@@ -19,7 +19,7 @@ from orchestrator.store import Store
 from tests.benchmarks import docker_run
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, EPOCH, HONEST, Row, Samples, Sides
+from tests.benchmarks.row import BESIDE_DOCKER_RUN, CACHE, CONFIG, EPOCH, HONEST, RUN, Row, Samples, Sides
 
 SMALL = ("protocol.train_samples=512", "protocol.validation_samples=200")
 
@@ -70,7 +70,7 @@ ROW = Row(
     name="cold",
     unit="s",
     rounds=5,
-    code=("orchestrator", "sandbox_image", "tests/benchmarks/cold.py", "tests/benchmarks/piped.py"),
+    code=(*RUN, *BESIDE_DOCKER_RUN, "tests/benchmarks/cold.py"),
     comparisons=(Comparison("docker run", "sandbox", ("docker run",), Goal("at most", 0.85)),),
     sides=sides,
     remarks=remarks,

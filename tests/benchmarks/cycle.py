@@ -23,7 +23,7 @@ from orchestrator.run import RunFolder
 from tests.benchmarks.machine import settle
 from tests.benchmarks.once import Once
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, Row, Samples, Sides
+from tests.benchmarks.row import CACHE, CONFIG, RUN, Row, Samples, Sides
 
 OFF = ("budget.chunk=1", "budget.overlap=false", "sandbox.ahead=nothing")
 SMALL = (
@@ -84,7 +84,7 @@ ROW = Row(
     name="cycle",
     unit="s",
     rounds=1,
-    code=("orchestrator", "llm", "sandbox_image", "configs/quickstart.yaml", "tests/benchmarks/cycle.py"),
+    code=(*RUN, "llm", "tests/benchmarks/cycle.py"),
     comparisons=(Comparison("pool, overlap and batching off", "as it is", ("off",), Goal("at least", 1.8)),),
     sides=sides,
     remarks=remarks,

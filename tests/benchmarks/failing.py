@@ -24,7 +24,7 @@ from orchestrator.store import Store
 from tests.benchmarks import docker_run
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, HONEST, Row, Sides
+from tests.benchmarks.row import BESIDE_DOCKER_RUN, CACHE, CONFIG, HONEST, RUN, Row, Sides
 
 COUNT = 60
 WARMER = "sandbox, warm for optimizers"
@@ -102,7 +102,7 @@ ROW = Row(
     name="failing",
     unit="verdicts/min",
     rounds=2,
-    code=("orchestrator", "sandbox_image", "tests/benchmarks/failing.py", "tests/benchmarks/piped.py"),
+    code=(*RUN, *BESIDE_DOCKER_RUN, "tests/benchmarks/failing.py"),
     comparisons=(
         Comparison("docker run, two at a time", "sandbox", ("docker run",), Goal("at least", 1.4)),
         Comparison("sandbox, always warm for optimizers", "sandbox", (WARMER,), Goal("reported")),

@@ -93,6 +93,7 @@ ROW = Row(
     unit="tokens/s",
     rounds=1,
     code=(
+        "configs/quickstart.yaml",
         "llm",
         "tests/benchmarks/generation.py",
         "tests/benchmarks/generation_side.py",

@@ -27,7 +27,7 @@ from orchestrator.worker import environment
 from tests.benchmarks import peers
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, PROJECT, WORK, Row, Samples, Sides
+from tests.benchmarks.row import CACHE, CONFIG, PROJECT, WORK, Row, Samples, Sides, laid_out
 
 PAIRS = 32
 TRL = "trl==1.16.0"
@@ -38,7 +38,7 @@ SAID: TypeAdapter[FinetuneStep | Adapter] = TypeAdapter(FinetuneStep | Adapter)
 
 def pairs() -> Path:
     """Return a corpus of 32 pairs, built once."""
-    path = WORK / f"pairs-{PAIRS}.jsonl"
+    path = laid_out(f"pairs-{PAIRS}.jsonl")
     if not path.is_file():
         config = load(CONFIG, WIDER)
         made = list(entries(config, curate(config, cache=CACHE), Store(WORK / "objects")))
@@ -119,7 +119,7 @@ ROW = Row(
     name="lora",
     unit="tokens/s",
     rounds=1,
-    code=("llm", "tests/benchmarks/lora.py", "tests/benchmarks/lora_side.py"),
+    code=("configs/quickstart.yaml", "llm", "tests/benchmarks/lora.py", "tests/benchmarks/lora_side.py"),
     comparisons=(Comparison("TRL's SFTTrainer", "worker", ("TRL",), Goal("at least", 1.2)),),
     sides=sides,
     remarks=remarks,

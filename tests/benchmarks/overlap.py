@@ -23,7 +23,7 @@ from orchestrator.run import RunFolder
 from tests.benchmarks.machine import settle
 from tests.benchmarks.once import Once
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, EPOCH, WORK, Row, Samples, Sides
+from tests.benchmarks.row import CACHE, CONFIG, EPOCH, RUN, Row, Samples, Sides, laid_out
 
 AFTER, AT_ONCE, SHARED = "one after the other", "at once", "at once, threads shared out"
 WAYS = {
@@ -57,7 +57,7 @@ def sample(config: Config, adapter: Path) -> Sample:
 def sides(*, quick: bool) -> Iterator[Sides]:
     """Read the configurations."""
     work = SMALL if quick else EPOCH
-    adapter = WORK / ("adapter-quick" if quick else "adapter")
+    adapter = laid_out("adapter-quick" if quick else "adapter")
     yield {name: partial(sample, load(CONFIG, (*work, *settings)), adapter) for name, settings in WAYS.items()}
 
 
@@ -71,7 +71,7 @@ ROW = Row(
     name="overlap",
     unit="s",
     rounds=1,
-    code=("orchestrator", "llm", "sandbox_image", "configs/quickstart.yaml", "tests/benchmarks/overlap.py"),
+    code=(*RUN, "llm", "tests/benchmarks/overlap.py"),
     comparisons=tuple(Comparison(way, AFTER, (way,), Goal("at most", 1.0)) for way in (AT_ONCE, SHARED)),
     sides=sides,
     notes=("ours is what the quickstart does by default, and is to be the fastest",),

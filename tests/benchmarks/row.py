@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import click
 
+from orchestrator import qualify
+from orchestrator.config import load
 from tests.benchmarks import machine
 from tests.benchmarks.result import Comparison, Sample, compare, spread
 
@@ -20,6 +22,8 @@ WORK = CACHE / "bench"  # what benchmarks lay out for themselves
 CONFIG = PROJECT / "configs" / "quickstart.yaml"
 EPOCH = ("protocol.train_samples=4096", "protocol.validation_samples=2000")  # where a longer epoch is due
 HONEST = Path(__file__).parent / "honest.py"
+RUN = ("configs/quickstart.yaml", "orchestrator", "orchestrator/data", "sandbox_image", "tests/benchmarks/row.py")
+BESIDE_DOCKER_RUN = tuple(f"tests/benchmarks/{name}.py" for name in ("docker_run", "honest", "piped"))
 
 Sides = Mapping[str, Callable[[], Sample]]
 Samples = Mapping[str, list[Sample]]
@@ -31,6 +35,13 @@ class Opening(Protocol):
     def __call__(self, *, quick: bool) -> AbstractContextManager[Sides]:
         """Return the sides by name; small ones for a quick trial."""
         ...
+
+
+def laid_out(name: str) -> Path:
+    """Return where `name` lies that is made once from the quickstart's configuration and its measured seeds."""
+    config = load(CONFIG)
+    seeds = qualify.locate(config.corpus.qualified or "").read_bytes()
+    return WORK / f"{name}-{hashlib.sha256(config.hash().encode() + seeds).hexdigest()[:12]}"
 
 
 def nothing(_: Samples) -> list[str]:
@@ -60,7 +71,7 @@ class Row:
         total = hashlib.sha256()
         for place in self.code:
             path = PROJECT / place
-            for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            for file in sorted(path.rglob("*.*[ly]")) if path.is_dir() else [path]:  # programs and JSON Lines
                 total.update(f"{file.relative_to(PROJECT)}\0".encode() + file.read_bytes())
         return total.hexdigest()
 

@@ -13,9 +13,9 @@ from orchestrator import budget, stats
 from orchestrator.admission import Admission
 from orchestrator.config import StopConfig
 from orchestrator.errors import ConfigError, InfrastructureError, LedgerError
-from orchestrator.novelty import Index
+from orchestrator.novelty import Index, Sketch
 from orchestrator.progress import Guessing, Note, Observer, StageBegins, unobserved
-from orchestrator.records import Adapter, CycleSummary, Entry, Message, derived_seed
+from orchestrator.records import Adapter, CycleSummary, Digest, Entry, Message, derived_seed
 from orchestrator.run import CycleFolder, RunFolder
 from orchestrator.sampling import Sampling
 from orchestrator.seams import Evaluator, Generator, Trainer
@@ -53,6 +53,7 @@ class Loop:
         self._config = run.config
         self._parts = parts
         self._observe = observe
+        self._sketches: dict[Digest, Sketch] = {}  # of the corpus, by their shingles: one for all cycles
 
     def run(self) -> list[CycleSummary]:
         """Return the summaries of all cycles up to the configured number, or to where the criterion stops.
@@ -140,7 +141,9 @@ class Loop:
         for entry in corpus:
             if entry.source not in sources:  # one program stands in several chat pairs
                 sources.add(entry.source)
-                known.add(entry.entry_id, self._run.store.get(entry.shingles))
+                if entry.shingles not in self._sketches:
+                    self._sketches[entry.shingles] = known.sketch(self._run.store.get(entry.shingles))
+                known.add(entry.entry_id, self._sketches[entry.shingles])
         target = config.budget.admitted if budget.dynamic(config.budget, folder.number) else None
         admission = Admission(
             novelty=config.novelty,

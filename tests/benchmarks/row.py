@@ -22,7 +22,15 @@ WORK = CACHE / "bench"  # what benchmarks lay out for themselves
 CONFIG = PROJECT / "configs" / "quickstart.yaml"
 EPOCH = ("protocol.train_samples=4096", "protocol.validation_samples=2000")  # where a longer epoch is due
 HONEST = Path(__file__).parent / "honest.py"
-RUN = ("configs/quickstart.yaml", "orchestrator", "orchestrator/data", "sandbox_image", "tests/benchmarks/row.py")
+RUN = (
+    "configs/quickstart.yaml",
+    "docker/sandbox.Dockerfile",
+    "docker/requirements-cpu.txt",
+    "docker/seccomp.json",
+    "orchestrator",
+    "sandbox_image",
+    "tests/benchmarks/row.py",
+)
 BESIDE_DOCKER_RUN = tuple(f"tests/benchmarks/{name}.py" for name in ("docker_run", "honest", "piped"))
 
 Sides = Mapping[str, Callable[[], Sample]]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.__main__ import ROWS, find
 from tests.benchmarks.result import Comparison, Goal, compare, lines, quantity, settled, spread
 
 SIDES = {"ours": spread([1.0, 3.0, 2.0]), "slow": spread([30.0]), "fast": spread([10.0])}
@@ -71,3 +72,8 @@ def test_every_row_of_the_bench_has_a_module_of_its_name() -> None:
     listed = source.partition("ROWS = (")[2].partition(")")[0]
     for name in (part.strip(' "\n') for part in listed.split(",") if part.strip()):
         assert f'name="{name}"' in Path(f"tests/benchmarks/{name}.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_all_that_a_rows_numbers_depend_on_is_there(name: str) -> None:
+    assert len(find(name).revision()) == 64

@@ -47,10 +47,11 @@ def command(config: Config, prepared: Prepared) -> list[str]:
     ]
 
 
-def job(config: Config, prepared: Prepared, source: bytes) -> dict[str, Any]:
+def job(config: Config, prepared: Prepared, source: bytes, *, parse_first: bool = False) -> dict[str, Any]:
     """Return what the program is run under: the evaluator's own job, without the parts that only it needs."""
     protocol = config.protocol
     return {
+        "parse_first": parse_first,
         "threads": config.sandbox.threads,
         "device": "cpu",
         "seed": derived_seed(protocol.seed, digest(source)),

@@ -1,8 +1,9 @@
 """A plain evaluation of one program, piped into a container's Python after two lines that set SOURCE and JOB.
 
-It takes the stages in the sandbox's order and on its data path, and prints one JSON object as its last line.
+It takes the stages in the sandbox's order and on its data path, and prints one JSON object as its last line. With
+JOB's `parse_first` a program that does not parse costs no import of torch.
 """
-# ruff: noqa: F821, BLE001, S102, TRY301 - SOURCE and JOB come before this text, and running a program is what it is for
+# ruff: noqa: F821, BLE001, E402, S102, TRY301 - SOURCE and JOB come before this text, and running a program is what it is for
 
 import ast
 import json
@@ -10,13 +11,20 @@ import sys
 import types
 from pathlib import Path
 
+job = json.loads(JOB)
+said = {"stage": "parse", "error": None, "mark": None}
+if job["parse_first"]:
+    try:
+        ast.parse(SOURCE)
+    except BaseException as error:
+        sys.stdout.write("\n" + json.dumps(said | {"error": f"{type(error).__name__}: {error}"[:300]}) + "\n")
+        sys.exit()
+
 import numpy as np
 import torch
 
 from sandbox_image.data import Feeder, Normaliser
 
-job = json.loads(JOB)
-said = {"stage": "parse", "error": None}
 torch.set_num_threads(job["threads"])
 torch.manual_seed(job["seed"])
 device = torch.device(job["device"])

@@ -113,7 +113,8 @@ def test_a_clean_corpus_is_built_from_the_command_line_and_again_without_a_dry_r
             trial = f"ab/nn/stat/train/img-classification_cifar-10_acc_{seed.name}/1.json"
             archive.writestr(trial, json.dumps([{"accuracy": 0.5}]))
     changes = [
-        *("corpus.qualified=null", "corpus.min_accuracy=null", "corpus.min_tokens=null", "corpus.max_tokens=null"),
+        *("corpus.qualified=null", "corpus.min_accuracy=null", "corpus.max_parameters=null"),
+        *("corpus.min_tokens=null", "corpus.max_tokens=null"),
         *("corpus.clean.model_tokens=900", "corpus.clean.min_accuracy=0.3", "novelty.tau=1.0"),
     ]
     arguments = ["corpus", "build", "--config", str(CONFIG), "--cache", str(cache)]

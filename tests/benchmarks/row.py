@@ -22,6 +22,7 @@ WORK = CACHE / "bench"  # what benchmarks lay out for themselves
 CONFIG = PROJECT / "configs" / "quickstart.yaml"
 EPOCH = ("protocol.train_samples=4096", "protocol.validation_samples=2000")  # where a longer epoch is due
 HONEST = Path(__file__).parent / "honest.py"
+CODE = frozenset({".jsonl", ".py"})  # of a folder: its programs and its data
 RUN = (
     "configs/quickstart.yaml",
     "docker/sandbox.Dockerfile",
@@ -79,7 +80,8 @@ class Row:
         total = hashlib.sha256()
         for place in self.code:
             path = PROJECT / place
-            for file in sorted(path.rglob("*.*[ly]")) if path.is_dir() else [path]:  # programs and JSON Lines
+            found = (file for file in path.rglob("*") if file.suffix in CODE) if path.is_dir() else (path,)
+            for file in sorted(found):
                 total.update(f"{file.relative_to(PROJECT)}\0".encode() + file.read_bytes())
         return total.hexdigest()
 

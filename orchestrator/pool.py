@@ -63,7 +63,8 @@ class Pool:
     """Hands out started containers; behind each claim the slot's next container is already on its way.
 
     At most as many start at once as there are cores, each as soon as there is memory for it; how far they warm up
-    while they wait is `ahead` of `SandboxConfig`.
+    while they wait is `ahead` of `SandboxConfig`. One that has too little life left for a candidate is replaced while
+    it waits, so that a claim after a long pause finds a container that is ready.
     """
 
     def __init__(
@@ -88,31 +89,29 @@ class Pool:
         self._claims = threading.Lock()  # nothing but its program is sent to a container that was claimed
         self._slots = slots
         self._headroom = headroom
-        self._warmer = threading.Thread(target=self._use_idle_cores, name="warmer", daemon=True)
+        self._keeper = threading.Thread(target=self._keep, name="pool-keeper", daemon=True)
 
     def __enter__(self) -> Self:
         if self._ahead != "nothing":
             for slot in self._slots:
                 self._prepare(slot)
-        if self._ahead == "idle":
-            self._warmer.start()
+            self._keeper.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.set()
+        if self._keeper.is_alive():
+            self._keeper.join()
         for waiting in self._waiting.values():
             waiting.cancel()
         for container in list(self._starting.values()):
             container.call_off()
         self._threads.shutdown(wait=True)
-        if self._ahead == "idle":
-            self._warmer.join()
         for waiting in self._waiting.values():
             if (unused := _there(waiting)) is not None:
-                with contextlib.suppress(InfrastructureError):  # `Containers` looks for what is left
-                    unused.close()
+                _discard(unused)
 
     def claim(self, slot: Slot) -> Container:
         """Return a ready container for `slot`, for one use, and start the next one.
@@ -125,26 +124,25 @@ class Pool:
         for _ in range(CLAIMS):
             if slot not in self._waiting:
                 self._prepare(slot)
+            with self._claims:
+                waiting = self._waiting.pop(slot)
+                self._told.discard(slot)
             try:
-                container = self._waiting[slot].result()
+                container = waiting.result()
             finally:
-                self._replace(slot)
-            if container.waits and container.expires - time.monotonic() > self._needed:
+                if self._ahead != "nothing":
+                    self._prepare(slot)
+            if container.waits and self._lasts(container):
                 return container
-            with contextlib.suppress(InfrastructureError):  # it was of no use, and its end is no reason to fail
-                container.close()
+            _discard(container)
         raise InfrastructureError("containers that were ready end before a candidate can claim them")
-
-    def _replace(self, slot: Slot) -> None:
-        with self._claims:
-            del self._waiting[slot]
-            self._told.discard(slot)
-        if self._ahead != "nothing":
-            self._prepare(slot)
 
     def _prepare(self, slot: Slot) -> None:
         with self._claims:
             self._waiting[slot] = self._threads.submit(self._warm, slot)
+
+    def _lasts(self, container: Container) -> bool:
+        return container.expires - time.monotonic() > self._needed
 
     def _warm(self, slot: Slot) -> Container:
         self._headroom.await_memory(self._closing)
@@ -157,18 +155,41 @@ class Pool:
             container.send(wire.encode(wire.WARM, b""), timeout=TOLD)
         return container
 
-    def _use_idle_cores(self) -> None:
-        """Tell one waiting container at a time to warm up further, while a core has nothing else to do."""
+    def _keep(self) -> None:
+        """Look after what waits until the pool closes; runs in a thread of its own."""
         while not self._closing.wait(LOOK):
-            if self._headroom.cores() < SPARE:
-                continue
-            with self._claims:
-                for slot, waiting in self._waiting.items():
-                    container = _there(waiting)
-                    if container is not None and slot not in self._told:
-                        self._told.add(slot)
-                        container.send(wire.encode(wire.WARM, b""), timeout=TOLD)
-                        break
+            self._recycle()
+            if self._ahead == "idle" and self._headroom.cores() >= SPARE:
+                self._warm_one_further()
+
+    def _recycle(self) -> None:
+        """Replace the containers that have grown too old while they waited."""
+        old: list[Container] = []
+        with self._claims:
+            for slot, waiting in self._waiting.items():
+                container = _there(waiting)
+                if container is not None and not self._lasts(container):
+                    self._waiting[slot] = self._threads.submit(self._warm, slot)
+                    self._told.discard(slot)
+                    old.append(container)
+        for container in old:
+            _discard(container)
+
+    def _warm_one_further(self) -> None:
+        """Tell one waiting container that was not told yet to import what optimizers need."""
+        with self._claims:
+            for slot, waiting in self._waiting.items():
+                container = _there(waiting)
+                if container is not None and slot not in self._told:
+                    self._told.add(slot)
+                    container.send(wire.encode(wire.WARM, b""), timeout=TOLD)
+                    break
+
+
+def _discard(container: Container) -> None:
+    """Close a container that nobody has used; its end is no reason to fail, as `Containers` looks for what is left."""
+    with contextlib.suppress(InfrastructureError):
+        container.close()
 
 
 def _there(waiting: Future[Container]) -> Container | None:

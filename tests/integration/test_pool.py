@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.adversarial.suite import CACHE, CONTROL, FOLDER, config
 
 pytestmark = pytest.mark.docker
 
+PAUSE = 12.0  # seconds after which a container is too old; more than a start takes
 PROGRAM = b"import sys\nprint('torch._dynamo' in sys.modules)\n" + (FOLDER / f"{CONTROL}.py").read_bytes()
 
 
@@ -72,6 +74,38 @@ def test_a_waiting_container_uses_an_idle_core(tmp_path: Path) -> None:
     busy = evaluate(tmp_path / "busy", "idle", Fixed(cores=0.0), waits=(8, 8))
     assert any(warm for _, warm in idle)
     assert not any(warm for _, warm in busy)
+
+
+def test_a_container_that_grows_too_old_while_it_waits_is_replaced_before_it_is_claimed(tmp_path: Path) -> None:
+    settings = config("runc")
+    deadlines = settings.sandbox.deadlines
+    short = deadlines.model_copy(update={"life": deadlines.needed() + PAUSE})
+    sandbox = settings.sandbox.model_copy(update={"ahead": "import", "slots": 1, "deadlines": short})
+    settings = settings.model_copy(update={"sandbox": sandbox})
+    started: list[str] = []
+    used: set[str] = set()
+    replaced = threading.Event()
+
+    def record(event: str, data: Mapping[str, Any], *, durable: bool = True) -> None:
+        if event == "container" and data["mode"] == "supervise":
+            started.append(data["container_id"])
+        elif event == "stage":
+            used.add(data["container_id"])
+        if len(started) > 1:
+            replaced.set()
+
+    def program() -> Iterator[Submission]:
+        assert replaced.wait(10 * PAUSE)
+        yield Submission(candidate_id="late", source=PROGRAM)
+
+    prepared = prepare(settings.protocol, CACHE)
+    with SandboxEvaluator(
+        config=settings, store=Store(tmp_path), prepared=prepared, key=b"pool", record=record
+    ) as evaluator:
+        (evaluation,) = evaluator.evaluate(program())
+    assert evaluation.verdict.state == "passed"
+    assert used
+    assert used <= {*started[1:]}
 
 
 def test_a_start_waits_for_memory_but_not_for_ever(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Measures the project beside what people would use instead: one row each, in turn, on the same work.
 
 `python -m tests.benchmarks` runs every row, or those that are named. Each writes results/bench/ROW.json when it ends; a
-row that was measured on the same code is not measured again, so a run that was stopped goes on where it was. A row that
-fails, as where its peer cannot be installed, is named at the end, and the others are measured all the same.
+row that was measured on the same code and machine is not measured again, so a run that was stopped goes on where it
+was. A row that fails, as where its peer cannot be installed, is named at the end, and the others are measured.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.errors import OrchestratorError
+from tests.benchmarks import machine
 from tests.benchmarks.result import HEAD, lines, settled
 from tests.benchmarks.row import PROJECT, WORK, Row
 
@@ -52,19 +53,19 @@ def table(records: list[dict[str, Any]]) -> Table:
 
 @click.command()
 @click.argument("rows", nargs=-1, type=click.Choice(ROWS))
-@click.option("--again", is_flag=True, help="Measure a row although its code has not changed.")
+@click.option("--again", is_flag=True, help="Measure a row although code and machine are the same.")
 @click.option("--quick", is_flag=True, help="One round of small sizes, to see that everything runs; not to be quoted.")
 @click.option("--show", is_flag=True, help="Measure nothing; print what is there.")
 def main(*, rows: tuple[str, ...], again: bool, quick: bool, show: bool) -> None:
     """Measure ROWS (all, where none is named), and print the table."""
     folder = WORK / "quick" if quick else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
-    chosen, failed = rows or ROWS, []
+    chosen, failed, here = rows or ROWS, [], machine.describe()
     for name in () if show else chosen:
         path = folder / f"{name}.json"
         row = find(name)
-        if not again and settled(stored(path), revision=row.revision()):
-            click.echo(f"{name}: measured on this very code; --again measures it again", err=True)
+        if not again and settled(stored(path), revision=row.revision(), machine=here):
+            click.echo(f"{name}: measured on this very code and machine; --again measures it again", err=True)
             continue
         try:
             record = row.measure(quick=quick)

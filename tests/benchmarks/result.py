@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 RISES = ("tokens/s", "verdicts/min")  # units of which more is better; of all others less is
+DECISIVE = ("cpu", "cores", "python", "packages")  # what of a machine makes a record of another one of no use here
 HEAD = ("row", "against", "ours", "peer", "ratio", "goal", "", "limit and notes")
 
 
@@ -78,9 +79,11 @@ def compare(comparison: Comparison, sides: Mapping[str, Mapping[str, Any]], *, u
     }
 
 
-def settled(record: Mapping[str, Any] | None, *, revision: str) -> bool:
-    """Say whether a stored record spares a measurement: it is of the same code."""
-    return record is not None and record["revision"] == revision
+def settled(record: Mapping[str, Any] | None, *, revision: str, machine: Mapping[str, Any]) -> bool:
+    """Say whether a stored record spares a measurement: it is of the same code, processor and packages."""
+    if record is None or record["revision"] != revision:
+        return False
+    return all(record["machine"].get(name) == machine[name] for name in DECISIVE)
 
 
 def lines(record: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -38,10 +38,14 @@ def test_what_is_only_reported_is_neither_met_nor_missed() -> None:
     assert found["goal"] == "reported"
 
 
-def test_a_row_is_measured_again_only_when_its_code_has_changed() -> None:
-    assert settled({"revision": "a"}, revision="a")
-    assert not settled({"revision": "a"}, revision="b")
-    assert not settled(None, revision="a")
+def test_a_row_is_measured_again_when_its_code_or_the_machine_has_changed() -> None:
+    here = {"cpu": "one", "cores": 2, "python": "3.11", "packages": {"torch": "2"}, "time": "now"}
+    there = here | {"cpu": "other"}
+    record = {"revision": "a", "machine": here | {"time": "then"}}
+    assert settled(record, revision="a", machine=here)
+    assert not settled(record, revision="b", machine=here)
+    assert not settled(record, revision="a", machine=there)
+    assert not settled(None, revision="a", machine=here)
 
 
 def test_a_missed_goal_is_said_in_the_table_and_notes_stand_once() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -82,15 +82,18 @@ def sift(name: str, items: Iterable[T], why: Callable[[T], Drop | None]) -> tupl
     return kept, Stage(name=name, kept=len(kept), drops=tuple(drops))
 
 
-def table(stages: Sequence[Stage]) -> list[tuple[str, int, int, int | None, str]]:
-    """Return one row a stage: its name, how many it kept and dropped, what the paper kept, and the reasons counted."""
+def table(report: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, int, int | None, str]]:
+    """Return one row for each stage of a report (`Stage.as_json`, which stages.json holds too).
+
+    A row is the stage's name, how many it kept and dropped, what the paper kept, and the reasons counted.
+    """
     return [
         (
-            stage.name,
-            stage.kept,
-            stage.dropped,
-            PAPER.get(stage.name),
-            "; ".join(f"{reason} {count:,}" for reason, count in stage.reasons.items()),
+            stage["stage"],
+            stage["kept"],
+            stage["dropped"],
+            stage["paper"],
+            "; ".join(f"{reason} {count:,}" for reason, count in stage["reasons"].items()),
         )
-        for stage in stages
+        for stage in report
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -23,9 +23,9 @@ from orchestrator.cli.options import (
 from orchestrator.cli.options import data as data_console
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from collections.abc import Mapping, Sequence
 
-    from orchestrator.corpus import Curation
+    from rich.table import Table
 
 
 @click.group()
@@ -52,19 +52,21 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
     config = configured(config_path, overrides)
     out.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(out / "corpus.jsonl", Entry, report=lambda message: click.echo(message, err=True))
+    stages = out / "stages.json"
     if ledger.whole:
-        click.echo(f"{ledger.path} is whole; remove it to build it again, or see {out / 'stages.json'}", err=True)
+        click.echo(f"{ledger.path} is whole; remove it to build it again", err=True)
+        data_console().print(_table(json.loads(stages.read_text(encoding="utf-8"))))
         return
     began = time.monotonic()
     with prose().status("curating"):
         curation = curate(config, cache=cache, report=_say)
     ledger.keep(0, why="the corpus was torn; it is written again as a whole")
     ledger.extend(tuple(entries(config, curation, Store(out / "objects"))))
-    report = json.dumps([stage.as_json() for stage in curation.stages], indent=1, allow_nan=False)
-    (out / "stages.json").write_text(report + "\n", encoding="utf-8")
+    report = [stage.as_json() for stage in curation.stages]
+    stages.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     ledger.finish()  # last, so that a corpus that is whole has its report
-    click.echo(f"built in {time.monotonic() - began:.1f} s: {ledger.path} and {out / 'stages.json'}", err=True)
-    data_console().print(_table(curation))
+    click.echo(f"built in {time.monotonic() - began:.1f} s: {ledger.path} and {stages}", err=True)
+    data_console().print(_table(report))
 
 
 @corpus.command("stats")
@@ -79,11 +81,12 @@ def corpus_stats(*, config_path: Path, jsonl: bool, overrides: tuple[str, ...], 
     config = configured(config_path, overrides)
     with prose().status("curating"):
         curation = curate(config, cache=cache, report=_say)
+    report = [stage.as_json() for stage in curation.stages]
     if jsonl:
-        for stage in curation.stages:
-            print_json(stage.as_json())
+        for stage in report:
+            print_json(stage)
     else:
-        data_console().print(_table(curation))
+        data_console().print(_table(report))
 
 
 @corpus.command("qualify")
@@ -167,7 +170,7 @@ def _say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _table(curation: Curation) -> Table:
+def _table(report: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
     from orchestrator.curation import table as rows
@@ -175,6 +178,6 @@ def _table(curation: Curation) -> Table:
     shown = Table(title="curation")
     for name in ("stage", "kept", "dropped", "the paper's", "reasons"):
         shown.add_column(name, justify="left" if name in {"stage", "reasons"} else "right")
-    for name, kept, dropped, paper, reasons in rows(curation.stages):
+    for name, kept, dropped, paper, reasons in rows(report):
         shown.add_row(name, f"{kept:,}", f"{dropped:,}", "" if paper is None else f"{paper:,}", reasons)
     return shown

@@ -50,8 +50,11 @@ def build(wheel: Path, cache: Path, out: Path) -> tuple[bytes, bytes]:
     (cache / "wheels" / wheel.name).write_bytes(wheel.read_bytes())
     switches = ["--set", f"sandbox.image={TAG}", "--set", "corpus.hyperparameters=any"]
     arguments = ["corpus", "build", "--config", str(CONFIG), "--cache", str(cache), "--out", str(out), *switches]
-    done = CliRunner().invoke(main, arguments)
+    done, again = CliRunner().invoke(main, arguments), CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
+    assert again.exit_code == 0, again.output
+    assert "is whole" in again.stderr
+    assert again.stdout == done.stdout
     return (out / "corpus.jsonl").read_bytes(), (out / "stages.json").read_bytes()
 
 

@@ -125,7 +125,7 @@ def test_every_stage_accounts_for_every_record_it_drops(wheel: Path) -> None:
     assert drops["broken"] == "syntax_error"
     assert drops["no-learn"] == "lacks Net.train_setup, Net.learn"
     assert drops["copy"] == "near-duplicate" or drops["good"] == "near-duplicate"
-    shown = {row[0]: row[1:] for row in curation.table(found.stages)}
+    shown = {row[0]: row[1:] for row in curation.table([stage.as_json() for stage in found.stages])}
     assert shown["parsed"] == (9, 1, None, "syntax_error 1")
     assert shown["best rows"] == (1, 1, 109_913, "a better trial of that model and epoch 1")
     assert shown["chat pairs"] == (6, 0, 1_698, "")

@@ -280,3 +280,5 @@ def parse(data: dict[str, Any], *, origin: str) -> Config:
     except ValidationError as error:
         issues = ((".".join(str(part) for part in issue["loc"]) or "config", issue["msg"]) for issue in error.errors())
         raise ConfigError(f"{origin}: " + "; ".join(f"{key}: {text}" for key, text in issues)) from error
+    except (TypeError, ValueError) as error:  # YAML knows infinities, and keys and values of other kinds
+        raise ConfigError(f"{origin}: write text, finite numbers, lists and sections only: {error}") from error

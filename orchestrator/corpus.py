@@ -60,7 +60,7 @@ def build(config: Config, *, wheel: Path, inspect: Inspect, assay: Assay | None 
         ConfigError: no program is left, or a switch lacks what it needs or contradicts another.
         InfrastructureError: the wheel cannot be read, or the parser container or `assay` failed.
     """
-    _check_switches(config)
+    check(config)
     passed = None
     if config.corpus.qualified is not None:
         passed = qualify.read(qualify.locate(config.corpus.qualified), protocol=config.protocol.hash())
@@ -230,7 +230,8 @@ def _split(config: Config, seeds: Sequence[Seed]) -> tuple[list[Seed], Stage]:
     return sift("train split", seeds, lambda seed: None if seed.name in train else Drop(seed.name, "held out"))
 
 
-def _check_switches(config: Config) -> None:
+def check(config: Config) -> None:
+    """Raise ConfigError where switches of the corpus contradict each other, or another part of the configuration."""
     corpus = config.corpus
     clean.check(config)
     if corpus.qualified is None:

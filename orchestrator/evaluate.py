@@ -74,7 +74,7 @@ class SandboxEvaluator:
 
     def __enter__(self) -> Self:
         _check_size(self._prepared, self._config)
-        _check_memory(self._config)
+        check_memory(self._config)
         config, sandbox = self._config, self._config.sandbox
         with ExitStack() as stack:
             self._containers = stack.enter_context(
@@ -289,7 +289,8 @@ def _check_size(prepared: Prepared, config: Config) -> None:
         )
 
 
-def _check_memory(config: Config) -> None:
+def check_memory(config: Config) -> None:
+    """Raise ConfigError where the slots of `config` may take more memory together than this machine has."""
     sandbox = config.sandbox
     needed, there = sandbox.slots * sandbox.limits.memory, psutil.virtual_memory().total
     if needed > there:

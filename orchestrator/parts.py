@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator import prompts, provenance
+from orchestrator import corpus, prompts, provenance
 from orchestrator.account import commitment
 from orchestrator.baseline import CorpusGenerator
 from orchestrator.config import Config
 from orchestrator.containers import Containers
-from orchestrator.corpus import entries
 from orchestrator.cycle import Parts
 from orchestrator.datasets import Prepared, prepare
 from orchestrator.errors import ConfigError, InfrastructureError
-from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.evaluate import SandboxEvaluator, check_memory
 from orchestrator.progress import Note, Observer, unobserved
 from orchestrator.records import Entry, Message
 from orchestrator.run import RunFolder
@@ -30,6 +29,12 @@ from orchestrator.workers import LlmGenerator, LlmTrainer
 
 KEY_BYTES = 32
 OWNER = "run"
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for what a run would fail on sooner or later, so that no run is frozen with it."""
+    corpus.check(config)
+    check_memory(config)
 
 
 def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
@@ -46,7 +51,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
         curation = curate(config, cache=cache, record=run.record, report=lambda text: observe(Note(text)))
         for stage in curation.stages:
             observe(Note(f"corpus, {stage.name}: kept {stage.kept:,}, dropped {stage.dropped:,}"))
-        return entries(config, curation, store)
+        return corpus.entries(config, curation, store)
 
     def pair(source: str) -> tuple[Message, ...]:
         return prompts.pair(source, prompt=config.prompt, admission=config.admission, resolution=resolution)

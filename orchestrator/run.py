@@ -95,13 +95,13 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         file = path / "config.json"
         if not file.exists():
-            _write_config(file, _frozen(config))
+            _write_config(file, _frozen(dump(config)))
             return cls._opened(path, config, report=report)
         frozen = _read_config(file)
         _refuse_change(frozen, config, path)
         run = cls._opened(path, config, report=report)
         if config.cycles > frozen.cycles:
-            content = _frozen(config)
+            content = _frozen(json.loads(file.read_bytes()) | {"cycles": config.cycles})  # its other keys stay
             run.record("config", {"config": digest(content), "cycles": config.cycles})
             _write_config(file, content)
         return run
@@ -177,8 +177,8 @@ class RunFolder:
         return entries
 
 
-def _frozen(config: Config) -> bytes:
-    return json.dumps(dump(config), indent=1).encode() + b"\n"
+def _frozen(plain: dict[str, Any]) -> bytes:
+    return json.dumps(plain, indent=1).encode() + b"\n"
 
 
 def _write_config(file: Path, content: bytes) -> None:

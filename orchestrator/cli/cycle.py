@@ -36,13 +36,14 @@ def cycle(
     """
     from orchestrator.cycle import Loop
     from orchestrator.ledger import run_lock
-    from orchestrator.parts import real_parts
+    from orchestrator.parts import check, real_parts
     from orchestrator.run import RunFolder
     from orchestrator.tracker import tracking
     from orchestrator.view import View, cycles_table, states_table
 
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
     folder = runs / (name or config.name)
+    check(config)
     attach = tracking(config.tracker)
     folder.mkdir(parents=True, exist_ok=True)
     with run_lock(folder), View(prose(), config) as view, _paused():

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from orchestrator import qualify
+from orchestrator.cli import main
 from orchestrator.config import Config, Protocol, load
 from orchestrator.errors import ConfigError
 from orchestrator.records import canonical, digest
@@ -142,11 +144,36 @@ def test_a_run_that_was_frozen_before_there_were_these_keys_goes_on(tmp_path: Pa
         ("admission.enforce_budget=true", "admission.enforce_budget needs admission.parameter_budget"),
         ("llm.sampler=corpus", "sampler is corpus, .*: set finetune to false"),
         ("budget={first: 3, dynamic_from: 1}", "budget: .*first is 3, but dynamic_from is 1"),
+        ("protocol.lr=.nan", "finite numbers"),
+        ("prompt={1: a, b: c}", "text, finite numbers"),
     ],
 )
 def test_a_wrong_override_is_refused_and_named(override: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         load(CONFIGS / "quickstart.yaml", (override,))
+
+
+def test_numbers_and_dates_are_read_as_people_mean_them() -> None:
+    settings = ("llm.sft.learning_rate=1e-4", "protocol.lr=2.5E-3", "name=2026-03-01")
+    config = load(CONFIGS / "quickstart.yaml", settings)
+    assert (config.llm.sft.learning_rate, config.protocol.lr, config.name) == (1e-4, 2.5e-3, "2026-03-01")
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        (f"sandbox.limits.memory={1 << 50}", "lower sandbox.slots or sandbox.limits.memory"),
+        ("completion=false", "strip_boilerplate needs completion"),
+    ],
+)
+def test_what_a_run_would_fail_on_later_is_refused_before_it_is_frozen(
+    override: str, named: str, tmp_path: Path
+) -> None:
+    arguments = ["cycle", "--config", str(CONFIGS / "quickstart.yaml"), "--runs", str(tmp_path), "--set", override]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert named in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_override_changes_one_value_and_the_hash() -> None:

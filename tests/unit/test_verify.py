@@ -233,6 +233,9 @@ def test_a_run_whose_configuration_an_older_version_froze_is_read_and_holds(run:
     seeds = RunFolder.load(run).corpus.read()
     rechained(run, age)
     assert {check.what: check for check in verify(run, labels=labels)}["verdicts"].count == 16
+    longer = RunFolder.load(run).config.model_copy(update={"cycles": 3})
+    Bench(run, longer).run()
+    assert {check.what: check for check in verify(run, labels=labels)}["verdicts"].count == 24
 
 
 def test_a_run_without_a_journal_is_said_to_have_none(run: Path) -> None:

@@ -212,7 +212,7 @@ def dump(config: Config) -> dict[str, Any]:
 
 
 def _refuse_change(frozen: Config, config: Config, path: Path) -> None:
-    old, new = dict(_flat(dump(frozen))), dict(_flat(dump(config)))
+    old, new = dict(flat(dump(frozen))), dict(flat(dump(config)))
     changed = [key for key in sorted(old | new) if key != "cycles" and old.get(key) != new.get(key)]
     if changed:
         shown = ", ".join(f"{key} ({_text(old, key)} -> {_text(new, key)})" for key in changed[:SHOWN_KEYS])
@@ -220,10 +220,11 @@ def _refuse_change(frozen: Config, config: Config, path: Path) -> None:
         raise ConfigError(f"{path}: was frozen with another configuration: {shown}{more}; use another --run name")
 
 
-def _flat(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of nested sections under its whole key, as in `llm.sft.epochs`."""
     for key, value in data.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -18,7 +18,7 @@ from orchestrator.config import Config
 from orchestrator.funnel import Funnel, duration
 from orchestrator.progress import Event, Guessing, Note, StageBegins
 from orchestrator.records import CycleSummary
-from orchestrator.report.estimate import Estimate, percent
+from orchestrator.report.estimate import Estimate, bound, percent
 
 FUNCTIONAL = "functional duplicates: admitted as textually novel, but with the fingerprint that an earlier one claims"
 PLAIN_SECONDS = 15.0
@@ -130,7 +130,7 @@ def states_table(summary: CycleSummary) -> Table:
 
 
 def _caption(summary: CycleSummary) -> str:
-    threshold = "none" if summary.threshold is None else f"{summary.threshold:.0%}"
+    threshold = "none" if summary.threshold is None else bound(summary.threshold)
     shares = f"{Guessing(summary.chance, summary.majority).text}, threshold {threshold}"
     return shares if summary.functional_duplicates is None else f"{shares}; {FUNCTIONAL}"
 

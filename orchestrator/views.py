@@ -221,7 +221,7 @@ CYCLES = View(
         generated | completions
         states | how many ended in each state, a map
         valid | candidates that trained and predicted
-        valid_rate | valid over generated
+        valid_rate | valid over generated, without what infrastructure failed on
         valid_low | valid_interval.low | Wilson
         valid_high | valid_interval.high | Wilson
         accuracy_mean | over valid candidates

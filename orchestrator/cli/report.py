@@ -31,14 +31,15 @@ def report(*, names: tuple[str, ...], runs: Path, out: Path | None, gallery: int
     With --out, OUT/report.html and OUT/report.md place the runs side by side, beside the paper's numbers, with figures
     and a gallery of admitted programs; OUT/RUN/summary.json holds each run's numbers.
     """
+    from orchestrator.report.document import named, write
+
     folders = [opened(name, runs) for name in names]
     if out is not None:
-        from orchestrator.report.document import write
-
         for path in write(folders, out, exhibits=gallery):
             click.echo(f"written: {path}", err=True)
-    for folder in folders:
-        _cycles(folder, jsonl=jsonl, name=folder.path.name if len(folders) > 1 else None)
+    labels = named([folder.path for folder in folders])
+    for folder, label in zip(folders, labels, strict=True):
+        _cycles(folder, jsonl=jsonl, name=label if len(folders) > 1 else None)
 
 
 def _cycles(folder: RunFolder, *, jsonl: bool, name: str | None) -> None:

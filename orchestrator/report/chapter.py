@@ -37,7 +37,7 @@ def chapter(run: Results) -> Chapter:
 
 
 def _notes(run: Results) -> tuple[str, ...]:
-    notes = [f"Accuracies are of the first epoch on {run.guessing}."]
+    notes = [f"Accuracies are of the first epoch on {run.guessing}."] if run.summaries else []
     under_way = run.begun - len(run.summaries)
     if under_way:
         notes.append(f"Cycle {run.begun} has begun and is not whole: it is in no number.")

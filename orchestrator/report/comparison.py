@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from orchestrator import stats
-from orchestrator.report.estimate import Estimate, percent
+from orchestrator.records import canonical
+from orchestrator.report.estimate import Estimate, bound, percent
 from orchestrator.report.paper import ABLATIONS, CIFAR10, CIFAR100, SVHN, VALID_INTERVAL, printed
 from orchestrator.report.pool import Pool
 from orchestrator.report.results import Results
 from orchestrator.report.table import Table
+from orchestrator.run import dump, flat
 
 
 def comparison(runs: Sequence[Results]) -> tuple[Table, ...]:
     """Return every table over all of `runs`; those that need a whole cycle only where there is one."""
     ended = [run for run in runs if run.summaries]
     tables = [configurations(runs)]
+    if (apart := differences(runs)) is not None:
+        tables.append(apart)
     if any(run.last is not None for run in ended):
         tables.append(changes(ended))
     if ended:
@@ -24,7 +28,7 @@ def comparison(runs: Sequence[Results]) -> tuple[Table, ...]:
 
 
 def configurations(runs: Sequence[Results]) -> Table:
-    """Return what was run: the keys that tell runs apart, and the hash of each protocol."""
+    """Return what was run: the keys that most often tell runs apart, and the hash of each protocol."""
     protocols = {run.config.protocol.hash() for run in runs}
     note = "Accuracies of one protocol may be compared."
     if len(protocols) > 1:
@@ -37,9 +41,9 @@ def configurations(runs: Sequence[Results]) -> Table:
 def _configuration(run: Results) -> tuple[str, ...]:
     config = run.config
     admission, llm = config.admission, config.llm
-    threshold = "none" if admission.threshold is None else f"{admission.threshold:.0%}"
+    threshold = "none" if admission.threshold is None else bound(admission.threshold)
     if admission.threshold is None and admission.reported_threshold is not None:
-        threshold = f"none ({admission.reported_threshold:.0%} reported)"
+        threshold = f"none ({bound(admission.reported_threshold)} reported)"
     source = "the corpus itself" if llm.sampler == "corpus" else llm.model.source
     tuning = "none" if not llm.finetune else "every cycle" if llm.iterate else "once"
     return (
@@ -53,6 +57,18 @@ def _configuration(run: Results) -> tuple[str, ...]:
         f"{len(run.summaries)} whole of {config.cycles}",
         config.protocol.hash()[:12],
     )
+
+
+def differences(runs: Sequence[Results]) -> Table | None:
+    """Return every key of the configuration that has not one value in all runs; None where there is none."""
+    flattened = [dict(flat(dump(run.config))) for run in runs]
+    keys = sorted({key for one in flattened for key in one} - {"name", "cycles"})
+    said = {key: tuple(canonical(one[key]).decode() if key in one else "-" for one in flattened) for key in keys}
+    rows = tuple((key, *values) for key, values in said.items() if len({*values}) > 1)
+    if not rows:
+        return None
+    head = ("key", *(run.label for run in runs))
+    return Table("Where the configurations differ", head, rows, words=frozenset(head))
 
 
 def changes(runs: Sequence[Results]) -> Table:
@@ -109,9 +125,10 @@ def ablations(runs: Sequence[Results]) -> Table:
         shares = (f"{printed(one.valid)}{interval}", printed(one.mean), printed(one.above))
         rows.append((f"paper: {one.method}", "-", *shares, str(one.novel), "-", "-"))
     note = (
-        "Means over cycles with Student's 95 % interval; n cycles. Novel models: admitted, and no near-duplicate of the"
-        " corpus or of the own cycle; functional duplicates: how many of these claim to compute what an earlier program"
-        f" computes, of those whose fingerprint is known; {_seeds(runs)}. {_unequal(runs)}{_guessing(runs)}."
+        "Means over cycles with Student's 95 % interval, as far as it lies within 0 to 100 %; n cycles. Novel models:"
+        " admitted, and no near-duplicate of the corpus or of the own cycle; functional duplicates: how many of these"
+        " claim to compute what an earlier program computes, of those whose fingerprint is known;"
+        f" {_seeds(runs)}. {_unequal(runs)}{_guessing(runs)}."
         f" The paper's rows are Table 7 (interval: Section 4.1); {CIFAR10.guessing}, threshold {CIFAR10.threshold}%."
     )
     head = (
@@ -147,10 +164,15 @@ def _seeds(runs: Sequence[Results]) -> str:
 
 
 def _unequal(runs: Sequence[Results]) -> str:
-    """Return a warning where the runs' counts are of different budgets, else nothing."""
-    if len({(len(run.summaries), run.all.generated) for run in runs}) == 1:
-        return ""
-    return "These runs have different numbers of cycles or candidates: their counts may not be compared. "
+    """Return a warning for each thing that the runs do not have in common and their numbers depend on."""
+    warnings = (
+        ("numbers of cycles or candidates: their counts", {(len(run.summaries), run.all.generated) for run in runs}),
+        ("protocols: their accuracies and valid rates", {run.config.protocol.hash() for run in runs}),
+        ("thresholds: their shares above it and numbers of novel models", {run.threshold for run in runs}),
+    )
+    return "".join(
+        f"These runs have different {what} may not be compared. " for what, found in warnings if len(found) > 1
+    )
 
 
 def totals(runs: Sequence[Results]) -> Table:
@@ -158,7 +180,7 @@ def totals(runs: Sequence[Results]) -> Table:
     rows = tuple(_total(run.label, run.all) for run in runs)
     note = (
         "Candidates of all cycles counted together: Wilson's 95 % interval for shares, Student's for means; n"
-        f" candidates. {_guessing(runs)}."
+        f" candidates. {_unequal(runs)}{_guessing(runs)}."
     )
     head = ("run", "generated", "valid rate", "mean accuracy", "best", "median", "above threshold", "novel of those")
     return Table("All cycles together", head, rows, note=note, words=frozenset({"run"}))

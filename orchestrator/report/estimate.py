@@ -22,12 +22,15 @@ class Estimate:
 
     @property
     def text(self) -> str:
-        """The number in per cent, its interval and n; one observation has a mean and no interval."""
+        """The number in per cent, its interval and n; one observation has a mean and no interval.
+
+        What of an interval lies below 0 or above 100 %, as Student's may for few cycles, is not shown.
+        """
         if self.value is None:
             return "-"
         if self.interval is None:
             return f"{percent(self.value)} n=1"
-        low, high = 100 * self.interval.low, 100 * self.interval.high
+        low, high = 100 * max(0.0, self.interval.low), 100 * min(1.0, self.interval.high)
         return f"{percent(self.value)} [{low:.1f}, {high:.1f}] n={self.interval.n:,}"
 
     def disjoint(self, other: Estimate) -> bool | None:
@@ -49,6 +52,11 @@ def share(part: int, whole: int) -> Estimate:
 def average(values: Sequence[float]) -> Estimate:
     """Return the mean of `values` with Student's t interval (paper, Appendix K)."""
     return Estimate(stats.mean(values), stats.t_interval(values))
+
+
+def bound(value: float) -> str:
+    """Return a fraction that somebody chose, as a threshold, in per cent and with all its digits."""
+    return f"{100 * value:.10g}%"
 
 
 def percent(value: float | None) -> str:

@@ -121,11 +121,16 @@ def _svg(panel: Panel, run: Results, runs: Sequence[Results], *, scale: Scale, n
     return IDS.sub(rf"\g<1>{panel.name}-{number}-", DIGITS.sub(r"\1", element))
 
 
+def _comparable(run: Results, other: Results) -> bool:
+    """Whether the numbers of `other` mean the same as those of `run`."""
+    return run.config.protocol.hash() == other.config.protocol.hash()
+
+
 def _draw(panel: Panel, axes: Axes, run: Results, runs: Sequence[Results], *, scale: Scale) -> None:
     from matplotlib.ticker import MaxNLocator
 
     draw: Callable[..., None] = panel.draw
-    draw(axes, run, [other for other in runs if other is not run])
+    draw(axes, run, [other for other in runs if other is not run and _comparable(run, other)])
     axes.set_xlabel("cycle")
     axes.set_ylabel(panel.unit)
     axes.set_xlim(0.4, scale.cycles + 0.6)

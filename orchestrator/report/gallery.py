@@ -61,7 +61,7 @@ class Exhibit:
     @property
     def _neighbour(self) -> str:
         if self.near is None:
-            return "none: it shares no shingle with any earlier program"
+            return "none: by the estimate it shares nothing with any earlier program"
         near = self.near
         return f"{near.entry_id} in the {self.near_in}, Jaccard {near.estimate:.2f} (exactly {near.exact:.2f})"
 

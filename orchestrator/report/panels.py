@@ -62,7 +62,7 @@ def _validity(axes: Axes, run: Results, others: Sequence[Results]) -> None:
 
 
 def _above(axes: Axes, run: Results, others: Sequence[Results]) -> None:
-    _others(axes, others, lambda one: one.above_rate)
+    _others(axes, [other for other in others if other.threshold == run.threshold], lambda one: one.above_rate)
     _paper(axes, run, "above")
     label = f"above {run.threshold}, Wilson's 95 % band"
     _curve(axes, run, lambda one: one.above_rate, lambda one: one.above_interval, label=label)

@@ -12,7 +12,7 @@ from orchestrator.config import Config
 from orchestrator.progress import Guessing
 from orchestrator.records import Adapter, CycleSummary
 from orchestrator.report.costs import Cost, costs
-from orchestrator.report.estimate import Estimate, average
+from orchestrator.report.estimate import Estimate, average, bound
 from orchestrator.report.failures import Failure, failures
 from orchestrator.report.gallery import Exhibit, gallery
 from orchestrator.report.pool import Pool, pooled
@@ -71,7 +71,7 @@ class Results:
     def guessing(self) -> str:
         """What every accuracy of the run is to be compared with, in words."""
         if not self.summaries:
-            return "chance and majority class are known once a cycle is whole"
+            return f"{self.dataset}: chance and the majority class are known once a cycle is whole"
         one = self.summaries[0]
         return f"{self.dataset}: {Guessing(one.chance, one.majority).text}"
 
@@ -79,7 +79,7 @@ class Results:
     def threshold(self) -> str:
         """The accuracy that the share above is counted from, in words."""
         threshold = self.summaries[0].threshold if self.summaries else self.config.admission.threshold
-        return "no threshold" if threshold is None else f"{threshold:.0%}"
+        return "no threshold" if threshold is None else bound(threshold)
 
     @cached_property
     def all(self) -> Pool:

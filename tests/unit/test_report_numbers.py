@@ -12,7 +12,7 @@ from orchestrator import stats
 from orchestrator.records import Interval
 from orchestrator.report import paper
 from orchestrator.report.chapter import chapter, cycles
-from orchestrator.report.comparison import ablations, changes, comparison, totals
+from orchestrator.report.comparison import ablations, changes, comparison, differences, totals
 from orchestrator.report.costs import costs
 from orchestrator.report.estimate import Estimate, average, share
 from orchestrator.report.failures import by_state, failures
@@ -158,6 +158,25 @@ def test_means_over_cycles_stand_in_the_form_of_table_7_above_the_papers_rows(re
     shorter = replace(results, summaries=results.summaries[:2])
     assert "different numbers of cycles or candidates" in ablations([results, shorter]).note
     assert totals([results]).rows[0][2] == results.all.valid_rate.text
+
+
+def test_what_runs_do_not_have_in_common_is_told(results: Results) -> None:
+    assert differences([results, replace(results, label="other")]) is None
+    config = results.config
+    coarser = config.model_copy(update={"protocol": config.protocol.model_copy(update={"resolution": 16})})
+    stricter = tuple(one.model_copy(update={"threshold": 0.625}) for one in results.summaries)
+    other = replace(results, label="other", config=coarser, summaries=stricter)
+    table = differences([results, other])
+    assert table is not None
+    assert table.rows == (("protocol.resolution", "32", "16"),)
+    for note in (ablations([results, other]).note, totals([results, other]).note):
+        assert "different protocols: their accuracies and valid rates may not be compared" in note
+        assert "different thresholds: " in note
+    assert other.threshold == "62.5%"
+
+
+def test_no_interval_is_shown_beyond_what_a_share_can_be() -> None:
+    assert average([0.4, 0.8]).text == "60.0% [0.0, 100.0] n=2"
 
 
 def test_every_table_with_an_accuracy_names_chance_and_majority_class(results: Results) -> None:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from orchestrator.records import SftSpec
 
 
+LEAST = 4096  # elements of a parameter whose state is kept in 8 bits
+
+
 def build(model: Any, sft: SftSpec, *, device: torch.device) -> tuple[torch.optim.Optimizer, str]:
     """Return the optimizer over the trainable parameters, and which one it is: `paged_adamw_8bit` or `adamw`.
 
@@ -20,7 +23,7 @@ def build(model: Any, sft: SftSpec, *, device: torch.device) -> tuple[torch.opti
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     constants: dict[str, Any] = {"lr": sft.learning_rate, "weight_decay": sft.weight_decay}
     if sft.optimizer == "paged_adamw_8bit":
-        missing = "it needs a CUDA device" if device.type != "cuda" else _missing_bitsandbytes()
+        missing = "it needs a CUDA device" if device.type != "cuda" else useless_bitsandbytes(device)
         if missing is None:
             import bitsandbytes  # an optional dependency, only where it is used
 
@@ -29,9 +32,14 @@ def build(model: Any, sft: SftSpec, *, device: torch.device) -> tuple[torch.opti
     return torch.optim.AdamW(parameters, **constants), "adamw"
 
 
-def _missing_bitsandbytes() -> str | None:
+def useless_bitsandbytes(device: torch.device) -> str | None:
+    """Return why bitsandbytes makes no step on `device`: it can be imported without the library that it calls."""
     try:
-        import bitsandbytes  # noqa: F401 - asked only whether it can be imported
-    except (ImportError, OSError, RuntimeError) as error:
-        return f"bitsandbytes cannot be imported ({error}); install the gpu extra"
+        import bitsandbytes
+
+        tried = torch.nn.Parameter(torch.zeros(LEAST, device=device))
+        tried.grad = torch.zeros_like(tried)
+        bitsandbytes.optim.PagedAdamW8bit([tried]).step()
+    except Exception as error:  # noqa: BLE001 - what it raises depends on what is missing
+        return f"bitsandbytes does not work here ({error}); install the gpu extra"
     return None

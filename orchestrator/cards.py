@@ -14,6 +14,7 @@ from orchestrator.run import RunFolder
 
 SURROUNDINGS = {
     "git_revision": "git revision",
+    "git_dirty": "uncommitted changes",
     "python": "Python",
     "image": "sandbox image",
     "engine": "Docker engine",
@@ -22,6 +23,7 @@ SURROUNDINGS = {
     "model_hash": "base model's content",
     "dataset": "images, SHA-256",
 }
+CHANGED = "Some of it changed between resumptions of the run: all is named, in order."
 UNTRUSTED = (
     "**The programs are untrusted code.** A language model wrote the generated ones and nobody reviewed them. They were"
     " run only inside locked-down single-use containers; do not import them anywhere else."
@@ -59,10 +61,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
 
 
-def cycles(summaries: Sequence[CycleSummary]) -> str:
-    """Return the numbers of each cycle as a table, beside chance and the majority class."""
+def cycles(summaries: Sequence[CycleSummary], *, none: str) -> str:
+    """Return the numbers of each cycle as a table, beside chance and the majority class; `none` where there is none."""
     if not summaries:
-        return "No cycle is whole, so no candidate's numbers are known."
+        return none
     rows = [
         (
             one.cycle,
@@ -104,12 +106,18 @@ def thresholds(config: Config) -> str:
 
 
 def surroundings(run: RunFolder) -> str:
-    """Return with what the run was made, as its last line of provenance has it."""
+    """Return with what the run was made, as its provenance has it, whose lines are changes of the surroundings."""
     records = run.provenance.read()
     if not records:
         return "The run has no line of provenance: nothing has been evaluated in it."
-    rows = [(name, value) for name, value in _facts(records[-1]) if value is not None]
-    return table(("made with", ""), rows)
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        for name, value in _facts(record):
+            if value is not None:
+                found.setdefault(name, {})[str(value)] = None
+    rows = [(name, "; then ".join(values)) for name, values in found.items()]
+    changed = "" if len(records) == 1 else f"\n\n{CHANGED}"
+    return table(("made with", ""), rows) + changed
 
 
 def limits(config: Config) -> list[str]:
@@ -131,6 +139,7 @@ def base_model(config: Config) -> str:
 def _facts(record: Provenance) -> list[tuple[str, object]]:
     packages = ", ".join(f"{name} {version}" for name, version in record.packages.items())
     plain = record.model_dump(mode="json")
+    plain["git_dirty"] = {True: "yes", False: "no"}.get(plain["git_dirty"])
     return [*((shown, plain[name]) for name, shown in SURROUNDINGS.items()), ("packages", packages)]
 
 

@@ -18,6 +18,7 @@ USE = (
     "For studying the loop that made it, and for sampling network designs under the prompt below. What it writes is"
     " code that nobody checked: run it only where it can do no harm."
 )
+UNSAMPLED = "No cycle that sampled from it is whole yet, so nothing is known of what it generates."
 SMALL = (
     "It was trained on one narrow kind of program under one fixed prompt. It may repeat training programs nearly word"
     " for word; how often, the duplicates above say."
@@ -30,7 +31,7 @@ def card(run: RunFolder, folder: CycleFolder, adapter: Adapter, *, licence: Lice
     base = cards.base_model(config)
     return cards.page(
         _header(base, licence),
-        f"# The adapter of cycle {folder.number} of the run {config.name}",
+        f"# The adapter of cycle {folder.number} of the run {run.name}",
         f"A LoRA adapter for `{base}` that writes PyTorch networks for {config.prompt.task}. {_base(base)}",
         "## Training",
         cards.table(("training", ""), _training(run, folder, adapter)),
@@ -104,7 +105,7 @@ def _loss(loss: Sequence[float]) -> str:
 
 def _generated(run: RunFolder, folder: CycleFolder) -> str:
     later = run.cycles() if not run.config.llm.iterate else (folder,)
-    return cards.cycles([one for cycle in later for one in cycle.summary.read()])
+    return cards.cycles([one for cycle in later for one in cycle.summary.read()], none=UNSAMPLED)
 
 
 def _checked(adapter: Adapter, *, journalled: bool) -> str:

@@ -20,6 +20,7 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 COMPLETED = (
     " Fixed code for the parts of the interface that a program lacks was added before it ran; `source` is without it."
 )
+SEEDS_ALONE = "No candidate of a cycle is in it, and so no cycle's numbers belong to it."
 GENERATED = (
     "Programs that cycles added were written by the language model; nobody has stated a licence for them here, and they"
     " may resemble what it was trained on."
@@ -35,8 +36,8 @@ def card(run: RunFolder, corpus: Corpus, *, licence: Licence, files: Sequence[st
     config, entries = run.config, corpus.entries
     summaries = [one for number in range(1, corpus.cycles + 1) for one in run.cycle(number).summary.read()]
     return cards.page(
-        _header(config.name, entries, files),
-        f"# The corpus of the run {config.name}",
+        _header(run.name, entries, files),
+        f"# The corpus of the run {run.name}",
         f"{len(entries):,} chat pairs of {len({entry.source for entry in entries}):,} programs for"
         f" {config.prompt.task}: {_extent(corpus)}. SHA-256 of the entries in order: `{corpus_hash(entries)}`.",
         "## What it holds",
@@ -46,7 +47,7 @@ def card(run: RunFolder, corpus: Corpus, *, licence: Licence, files: Sequence[st
         "## How it was made",
         _made(run),
         f"{cards.thresholds(config)} {_disagreeing(run, corpus)}".strip(),
-        cards.cycles(summaries),
+        cards.cycles(summaries, none=SEEDS_ALONE),
         cards.protocol(config),
         cards.surroundings(run),
         "## Intended use",
@@ -132,6 +133,8 @@ def _disagreeing(run: RunFolder, corpus: Corpus) -> str:
     if not run.config.novelty.enabled:
         return ""
     admitted = [corpus.novelty[entry.entry_id] for part in corpus.parts[1:] for entry in part]
+    if not admitted:
+        return ""
     near = [[one.exact for one in (record.train, record.generation) if one is not None] for record in admitted]
     beyond = sum(max(exact, default=0.0) > run.config.novelty.tau for exact in near)
     return f"The exact similarity of {beyond} of the {len(admitted)} admitted programs is above that bound."

@@ -19,6 +19,7 @@ from orchestrator.lease import clear, group_name, reap
 from orchestrator.lockdown import Spec
 from orchestrator.parsing import Parser
 from orchestrator.pool import Starting
+from orchestrator.provenance import gpus
 from orchestrator.records import digest
 from orchestrator.sandbox import Container
 
@@ -95,8 +96,9 @@ class Containers:
         )
 
     def prove(self, *, train: Path) -> None:
-        """Raise InfrastructureError unless a container can be started here and now."""
-        self.supervisor(train=train, gpu=None).close()
+        """Raise InfrastructureError unless a container can be started here and now, with each of the GPUs."""
+        for gpu in self._sandbox.gpus or (None,):
+            self.supervisor(train=train, gpu=gpu).close()
 
     def describe(self) -> dict[str, Any]:
         """Return where candidates run: whatever could change an accuracy or the strength of the lockdown."""
@@ -107,6 +109,7 @@ class Containers:
             "kernel": self._info.get("KernelVersion"),
             "runtime": self._sandbox.runtime,
             "device": list(self._sandbox.gpus) or "cpu",
+            **({"gpus": list(gpus())} if self._sandbox.gpus else {}),
             "threads": self._sandbox.threads,
             "seccomp": digest(self._seccomp.encode()),
         }

@@ -43,6 +43,8 @@ from orchestrator.trial import Trial, Work
 from orchestrator.verdict import Answers, Terms, judge, plain, quarantined
 from sandbox_image import wire
 
+COPIES = 4  # of the validation images that a container holds while they arrive, in two processes
+
 
 class SandboxEvaluator:
     """Evaluates programs under one config, in containers; a context manager that leaves none behind.
@@ -153,7 +155,7 @@ class SandboxEvaluator:
             started.put(None)
 
     def _begin(self, submission: Submission) -> Future[Evaluation]:
-        candidate, runs = self._intake.take(submission)
+        candidate, runs = self._attempts(submission.candidate_id)(self._intake.take, submission)
         if runs is not None:
             return self._workers.submit(self._bounded, candidate, runs)
         refused: Future[Evaluation] = Future()
@@ -167,20 +169,21 @@ class SandboxEvaluator:
         That takes a failure between two proofs that containers can be started: an engine that was started again, or
         went away for a while, is nothing to hold against a candidate.
         """
-        attempts = Retrying(
-            retry=retry_if_exception_type(InfrastructureError),
-            stop=stop_any(stop_after_attempt(1 + self._config.retries), stop_when_event_set(self._stopping)),
-            wait=wait_exponential(multiplier=0.5, max=8),
-            before_sleep=lambda state: self._retried(candidate, state),
-            reraise=True,
-        )
         try:
-            for attempt in attempts:
-                with attempt:
-                    ended = self._try(candidate, runs)
+            ended = self._attempts(candidate.candidate_id)(self._try, candidate, runs)
         except InfrastructureError:
             return self._last(candidate, runs)
         return self._graded(candidate, *ended)
+
+    def _attempts(self, candidate_id: str) -> Retrying:
+        """Return attempts at something for one candidate, each after a failure of the infrastructure, within bounds."""
+        return Retrying(
+            retry=retry_if_exception_type(InfrastructureError),
+            stop=stop_any(stop_after_attempt(1 + self._config.retries), stop_when_event_set(self._stopping)),
+            wait=wait_exponential(multiplier=0.5, max=8),
+            before_sleep=lambda state: self._retried(candidate_id, state),
+            reraise=True,
+        )
 
     def _last(self, candidate: Candidate, runs: bytes) -> Evaluation:
         self._prove()
@@ -198,9 +201,9 @@ class SandboxEvaluator:
             raise InfrastructureError("the evaluation was called off")
         self._containers.prove(train=self._prepared.train_dir)
 
-    def _retried(self, candidate: Candidate, state: RetryCallState) -> None:
+    def _retried(self, candidate_id: str, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
-        failed = {"candidate_id": candidate.candidate_id, "attempt": state.attempt_number, "cause": plain(str(error))}
+        failed = {"candidate_id": candidate_id, "attempt": state.attempt_number, "cause": plain(str(error))}
         with suppress(InfrastructureError):  # a disk that is full may have been the cause, and is tried again
             self._record("retry", failed)
 
@@ -286,6 +289,12 @@ def _check_size(prepared: Prepared, config: Config) -> None:
         raise ConfigError(
             f"protocol: {count} validation images of {resolution} pixels are {size} bytes, more than the"
             f" {wire.IMAGES_LIMIT} that the wire takes; lower protocol.validation_samples or protocol.resolution"
+        )
+    if COPIES * size > config.sandbox.limits.memory:
+        raise ConfigError(
+            f"protocol: {count} validation images of {resolution} pixels are {size >> 20} MiB, and a container holds"
+            f" {COPIES} copies while they arrive, more than sandbox.limits.memory: raise that, or lower"
+            " protocol.validation_samples or protocol.resolution"
         )
 
 

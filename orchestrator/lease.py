@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import secrets
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,10 +77,8 @@ def reap(client: docker.DockerClient, *, driver: str) -> list[str]:
     again = _orphans(client)
     removed = []
     for identity in sorted(suspects.keys() & again.keys()):
-        from docker.errors import NotFound
-
-        with engine_errors(f"removing orphan {identity[:12]}"), contextlib.suppress(NotFound):
-            client.api.remove_container(identity, force=True, v=True)
+        with engine_errors(f"removing orphan {identity[:12]}"):
+            _remove(client, identity)
         ControlGroup(name=again[identity].removeprefix(f"/{PREFIX}-"), driver=driver).remove()
         removed.append(identity)
     return removed
@@ -94,15 +92,23 @@ def clear(client: docker.DockerClient, groups: Mapping[str, ControlGroup]) -> No
     Raises:
         InfrastructureError: the engine failed.
     """
-    from docker.errors import NotFound
-
     with engine_errors("removing what is left of our containers"):
         for item in client.api.containers(all=True, filters={"label": OWNER}):
             group = groups.get("".join(item["Names"][:1]).removeprefix(f"/{PREFIX}-"))
             if group is not None:
-                with contextlib.suppress(NotFound):
-                    client.api.remove_container(item["Id"], force=True, v=True)
+                _remove(client, item["Id"])
                 group.remove()
+
+
+def _remove(client: docker.DockerClient, identity: str) -> None:
+    """Remove a container that is there, unless somebody else is removing it already."""
+    from docker.errors import APIError
+
+    try:
+        client.api.remove_container(identity, force=True, v=True)
+    except APIError as error:
+        if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+            raise
 
 
 def _orphans(client: docker.DockerClient) -> dict[str, str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import docker
 
 OOM_SCORE = 900  # where the whole machine runs out of memory, candidates go first
+ENTRY = ("python3", "-P", "-s", "-B", "-m", "sandbox_image")
 SEALED = "ro,size=4k,mode=0"  # over what nobody needs, and whose work the kernel does outside any quota
 VARIABLES = frozenset(  # of the environment, set by the image or below; no other may reach a container
     {
@@ -65,7 +66,7 @@ def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> di
     }
     return {
         "image": spec.image,
-        "command": ["python3", "-P", "-s", "-B", "-m", "sandbox_image", spec.mode, "--life", str(spec.life)],
+        "command": [*ENTRY, spec.mode, "--life", str(spec.life), *(["--gpu"] if spec.gpu else [])],
         "user": "0:0" if spec.supervised else "65532:65532",
         "environment": environment,
         "use_config_proxy": False,  # a proxy in the user's Docker settings may hold a password

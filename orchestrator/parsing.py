@@ -168,7 +168,11 @@ class Parser:
         if broken is not None:
             return Parsed(state="killed", stage="parse", cause=broken)
         self._container = None
-        if container.close_silent().oom_killed:
+        try:
+            end = container.close_silent()
+        finally:
+            container.close()
+        if end.oom_killed:
             return Parsed(state="out_of_memory", stage="parse", cause="the memory limit was reached")
         return Parsed(state="killed", stage="parse", cause="the parser died of it")
 
@@ -177,8 +181,13 @@ class Parser:
             raise InfrastructureError("the parser was closed")
         if self._container is None or self._spent():
             self._retire()
-            self._container = self._start()
-            await_ready(self._container, seconds=self._ready)
+            container = self._start()
+            try:
+                await_ready(container, seconds=self._ready)
+            except BaseException:
+                container.close()
+                raise
+            self._container = container
         return self._container
 
     def _spent(self) -> bool:

@@ -28,6 +28,8 @@ from orchestrator.store import Store
 from orchestrator.workers import LlmGenerator, LlmTrainer
 
 KEY_BYTES = 32
+FIRST_GPU = "0"  # on which the language model is, unless its device is the CPU
+ASKED = 256  # tokens that a prompt may have
 OWNER = "run"
 
 
@@ -35,6 +37,18 @@ def check(config: Config) -> None:
     """Raise ConfigError for what a run would fail on sooner or later, so that no run is frozen with it."""
     corpus.check(config)
     check_memory(config)
+    llm = config.llm
+    if llm.model.device != "cpu" and config.budget.overlap and FIRST_GPU in config.sandbox.gpus:
+        raise ConfigError(
+            "sandbox.gpus holds GPU 0, on which the language model would generate meanwhile: set budget.overlap to"
+            " false, or give candidates other GPUs"
+        )
+    if llm.finetune and llm.iterate and llm.decoding.max_new_tokens + ASKED > llm.sft.max_length:
+        raise ConfigError(
+            f"llm.decoding.max_new_tokens is {llm.decoding.max_new_tokens}, so that a program and its prompt may be"
+            f" longer than llm.sft.max_length, {llm.sft.max_length}, and could not be trained on: lower the first by"
+            f" {ASKED} or more, or raise the second"
+        )
 
 
 def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:

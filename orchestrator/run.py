@@ -142,6 +142,11 @@ class RunFolder:
         return cls(path, _read_config(file), report=report)
 
     @property
+    def name(self) -> str:
+        """What the run is called: its folder's name, whatever its configuration is called."""
+        return self.path.resolve().name
+
+    @property
     def record(self) -> Recorder:
         """What takes an event into the journal; into nothing where the run is only read."""
         return unrecorded if self.journal is None else self.journal.record

@@ -31,7 +31,7 @@ class Testimony:
     death: Death | None = None
     failure: StageFailure | None = None
     predictions: bytes | None = None
-    _imported: bool = False
+    imported: bool = False
     _words: int = 0
     _claims: dict[str, int] = field(default_factory=dict)
     _fingerprint: str | None = None
@@ -83,11 +83,11 @@ class Testimony:
 
     def _enter(self, frame: wire.Frame) -> bool:
         said = frame.json()
-        if said == {"stage": "import"} and not self._imported:
-            self._imported = True
+        if said == {"stage": "import"} and not self.imported:
+            self.imported = True
             return False
         following = RUN_STAGES[RUN_STAGES.index(self.stage) + 1 :][:1]
-        if not following or not self._imported or said != {"stage": following[0]}:
+        if not following or not self.imported or said != {"stage": following[0]}:
             raise BrokenWireError(f"an unexpected stage after {self.stage}")
         self.stage = following[0]
         return True

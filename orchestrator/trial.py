@@ -17,6 +17,7 @@ from orchestrator.testimony import BrokenWireError, Testimony
 from sandbox_image import wire
 
 CAUSE_LIMIT = 300
+UNHEARD = frozenset({"death", "deadline"})  # how a trial ends whose container never got as far as the program
 
 Mark = Callable[[str, float], None]
 
@@ -57,14 +58,15 @@ class Trial:
         """Return the facts, the claims, and the captured output by stream name.
 
         Raises:
-            InfrastructureError: the container was ended by somebody else or took no program, or the engine failed.
+            InfrastructureError: the container was ended by somebody else, or the engine failed, or the first mark did
+                not come, which precedes all code of the candidate.
         """
         said = Testimony(stored=self.log_stored)
         try:
             ended_by, cause = self._converse(said)
             silent = ended_by == "death" and said.death is None
-            if silent and not self._heard:
-                raise InfrastructureError(f"container {self.container.id[:12]} ended before it took a program")
+            if not said.imported and ended_by in UNHEARD:
+                raise InfrastructureError(f"container {self.container.id[:12]} took no program: {_why(said)}")
             end = self.container.close_silent() if silent else self.container.close()
         finally:
             self.container.close()
@@ -139,6 +141,12 @@ class Trial:
             truncated=said.truncated,
             limits=self.container.limits,
         )
+
+
+def _why(said: Testimony) -> str:
+    """Return the end of what was printed to stderr, where there is any."""
+    prose = said.output().get("stderr", b"").decode("utf-8", "replace").strip()
+    return prose[-CAUSE_LIMIT:] or "it said nothing"
 
 
 def _how_it_ended(said: Testimony) -> str:

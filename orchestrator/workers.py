@@ -134,7 +134,9 @@ class LlmTrainer:
             InfrastructureError: the model cannot be had, or the last worker died or wrote no adapter, or the disk
                 refused the corpus.
         """
-        spec = assets.model(self.model, self.cache).spec
+        asset = assets.model(self.model, self.cache)
+        assets.download(asset)  # here, since no process of a distributed worker may keep the others waiting for long
+        spec = asset.spec
         command = self.command or launcher(gpus=0 if spec.device == "cpu" else gpu_count())
         for attempt in attempts(retries=self.retries, pause=self.pause, report=self.report):
             with attempt, _corpus(entries, beside=output) as corpus:

@@ -10,11 +10,12 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="sandbox_image")
     arguments.add_argument("mode", choices=("supervise", "parse"))
     arguments.add_argument("--life", type=float, required=True, help="seconds until the container ends by itself")
+    arguments.add_argument("--gpu", action="store_true", help="be ready only if the container's GPU works")
     chosen = arguments.parse_args()
     if chosen.mode == "supervise":
         from sandbox_image.supervisor import supervise
 
-        supervise(life=chosen.life)
+        supervise(life=chosen.life, gpu=chosen.gpu)
     else:
         from sandbox_image.parse_server import serve
 

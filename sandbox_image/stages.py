@@ -109,6 +109,7 @@ def _seed(job: dict[str, Any]) -> None:
     seed = int(job["seed"])
     torch.set_num_threads(int(job["threads"]))
     (torch.default_generator if job["device"] == "cpu" else torch).manual_seed(seed)  # the first is there at once
+    torch.backends.cudnn.deterministic = True  # of cuDNN's algorithms only those that repeat
     np.random.seed(seed % 2**32)
     random.seed(seed)
 

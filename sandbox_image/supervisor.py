@@ -26,15 +26,19 @@ def prctl(option: int, value: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def supervise(*, life: float) -> None:
+def supervise(*, life: float, gpu: bool) -> None:
     """Import torch, wait for one job, run it in a child under its own uid, report, and wait to be killed.
 
-    The container ends by itself `life` seconds after its start, or when the host closes the connection.
+    The container ends by itself `life` seconds after its start, or when the host closes the connection; at once, where
+    it was given a `gpu` that does not work, which is then no candidate's failure.
     """
     prctl(PR_SET_DUMPABLE, 0)
     arm_watchdog(life)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    send(wire.encode_json(wire.READY, warm.import_torch() | {"nofile": files}))
+    imported = warm.import_torch()
+    if gpu and (trouble := trouble_on("cuda")) is not None:
+        sys.exit(f"this container's GPU does not work: {trouble}")
+    send(wire.encode_json(wire.READY, imported | {"nofile": files}))
     host = wire.Decoder(wire.TO_CONTAINER)
     job, source, rest = _receive_job(host)
     Relay(child=_fork(job, source), host=host, pending=rest, limits=job["log"]).run()
@@ -46,6 +50,33 @@ def arm_watchdog(life: float) -> None:
     """End this process, and with it the container, `life` seconds from now."""
     signal.signal(signal.SIGALRM, lambda *_: os._exit(3))
     signal.setitimer(signal.ITIMER_REAL, life)
+
+
+def trouble_on(device: str) -> str | None:
+    """Return why a tensor cannot be made on `device`, tried in a child: CUDA must not be started before the fork.
+
+    That somebody else has all of its memory just now is no trouble.
+    """
+    said, says = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(says, _trouble(device).encode()[:CHUNK])
+        os._exit(0)
+    os.close(says)
+    with open(said, "rb") as reading:
+        text = reading.read().decode("utf-8", "replace")
+    _, status = os.waitpid(pid, 0)
+    return text or (f"its test ended with status {status}" if status else None)
+
+
+def _trouble(device: str) -> str:
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except Exception as error:
+        return "" if "out of memory" in str(error) else f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _receive_job(host: wire.Decoder) -> tuple[dict[str, Any], bytes, list[wire.Frame]]:

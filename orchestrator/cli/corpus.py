@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+DECISIVE = ("admission.", "completion", "corpus.", "llm.model.", "novelty.", "prompt.", "protocol.", "seed")
+
 
 @click.group()
 def corpus() -> None:
@@ -41,19 +43,23 @@ def corpus() -> None:
 def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], cache: Path) -> None:
     """Curate the seed corpus and write its chat pairs as OUT/corpus.jsonl, one a line in the messages format.
 
-    OUT/stages.json says of every stage what it kept, what it dropped and why, and what the paper counted there.
+    OUT/stages.json says of every stage what it kept, what it dropped and why, and what the paper counted there;
+    OUT/config.json, what of the configuration it depends on. A corpus that is whole is not built again.
     """
     from orchestrator.corpus import entries
     from orchestrator.ledger import Ledger
     from orchestrator.records import Entry
+    from orchestrator.run import dump, flat
     from orchestrator.seed_corpus import curate
     from orchestrator.store import Store
 
     config = configured(config_path, overrides)
     out.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(out / "corpus.jsonl", Entry, report=lambda message: click.echo(message, err=True))
-    stages = out / "stages.json"
+    stages, frozen = out / "stages.json", out / "config.json"
+    decisive = {key: value for key, value in flat(dump(config)) if key.startswith(DECISIVE)}
     if ledger.whole:
+        _refuse_other(frozen, decisive)
         click.echo(f"{ledger.path} is whole; remove it to build it again", err=True)
         data_console().print(_table(json.loads(stages.read_text(encoding="utf-8"))))
         return
@@ -63,6 +69,7 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
     ledger.keep(0, why="the corpus was torn; it is written again as a whole")
     ledger.extend(tuple(entries(config, curation, Store(out / "objects"))))
     report = [stage.as_json() for stage in curation.stages]
+    frozen.write_text(json.dumps(decisive, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     stages.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     ledger.finish()  # last, so that a corpus that is whole has its report
     click.echo(f"built in {time.monotonic() - began:.1f} s: {ledger.path} and {stages}", err=True)
@@ -164,6 +171,19 @@ def corpus_export(*, run: str, out: Path, cycle: int | None, chosen: str, runs: 
         click.echo(f"{licence.where}: put its licence texts beside the data before you give it away", err=True)
     click.echo(f"{len(exported.entries):,} entries up to cycle {exported.cycles}", err=True)
     click.echo(str(out))
+
+
+def _refuse_other(frozen: Path, decisive: Mapping[str, Any]) -> None:
+    """Raise ConfigError where the corpus was built by another configuration; an older version did not keep it."""
+    from orchestrator.errors import ConfigError
+
+    before = json.loads(frozen.read_text(encoding="utf-8")) if frozen.is_file() else decisive
+    changed = [key for key in sorted({*before, *decisive}) if before.get(key) != decisive.get(key)]
+    if changed:
+        raise ConfigError(
+            f"--out {frozen.parent}: holds a corpus of another configuration, which differs in {', '.join(changed)};"
+            " name another folder"
+        )
 
 
 def _say(text: str) -> None:

@@ -58,9 +58,12 @@ def finetune(
     config = configured(config_path, overrides)
     if out.exists():
         raise ConfigError(f"--out {out}: exists; name a new folder")
-    entries = Ledger(corpus, Entry, report=lambda message: click.echo(message, err=True)).read()
+    ledger = Ledger(corpus, Entry, report=lambda message: click.echo(message, err=True))
+    entries = ledger.read()
     if not entries:
         raise ConfigError(f"--corpus {corpus}: holds no entry")
+    if not ledger.whole:
+        raise ConfigError(f"--corpus {corpus}: has no end marker; let `orchestrate corpus build` finish it")
     with View(prose(), config) as view:
         view.observe(StageBegins(cycle=1, name="finetune"))
         seed = derived_seed(config.seed, "finetune", 1)

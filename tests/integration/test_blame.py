@@ -97,8 +97,8 @@ def test_past_the_bound_a_candidate_is_quarantined_and_has_no_accuracy(tmp_path:
 
 
 def test_a_container_ends_by_itself_when_its_life_is_over(tmp_path: Path) -> None:
-    deadlines = {"import": 1, "instantiate": 1, "forward": 1, "train": 1, "predict": 1, "life": 8}
-    sandbox = SandboxConfig.model_validate({"deadlines": deadlines})
+    deadlines = SandboxConfig().deadlines.model_copy(update={"life": 8})
+    sandbox = SandboxConfig().model_copy(update={"deadlines": deadlines})
     client = docker.from_env()
     with Containers(sandbox, owner="a short life") as containers:
         container = containers.supervisor(train=tmp_path, gpu=None)

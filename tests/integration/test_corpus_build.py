@@ -74,6 +74,14 @@ def test_two_builds_give_equal_files_whether_or_not_the_programs_were_inspected_
         before = stage["kept"]
 
 
+def test_a_corpus_of_another_configuration_is_not_taken_for_this_one(wheel: Path, tmp_path: Path) -> None:
+    build(wheel, tmp_path / "cache", tmp_path / "out")
+    arguments = ["corpus", "build", "--config", str(CONFIG), "--cache", str(tmp_path / "cache")]
+    done = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "out"), "--set", "novelty.tau=0.8"])
+    assert done.exit_code == 2
+    assert "corpus.hyperparameters, novelty.tau; name another folder" in done.stderr
+
+
 def test_several_containers_say_what_one_says(models: tuple[lemur.Model, ...]) -> None:
     sources = [model.source for model in models[:60]] + [b"class Net(", b"\xff", b"(" * 100_000]
     sandbox = load(CONFIG, (f"sandbox.image={TAG}", "sandbox.limits.cpus=1")).sandbox

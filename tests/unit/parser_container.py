@@ -20,15 +20,18 @@ DEADLINE = 0.05
 
 
 class ParserContainer:
-    """Answers each program as soon as it is sent; `log` holds what was sent to every container, in order."""
+    """Answers each program as soon as it is sent; `log` holds what was sent to every container, in order.
 
-    def __init__(self, log: list[list[bytes]]) -> None:
+    A `mute` one never says that it is ready.
+    """
+
+    def __init__(self, log: list[list[bytes]], *, mute: bool = False) -> None:
         self.sent: list[bytes] = []
         log.append(self.sent)
         self.closed = False
         self.expires = time.monotonic() + 10_000
         self.prose = bytearray()
-        self._said = deque([Arrival(at=0.0, frame=wire.Frame(wire.READY, b"{}"))])
+        self._said = deque([] if mute else [Arrival(at=0.0, frame=wire.Frame(wire.READY, b"{}"))])
         self._dead = False
 
     def send(self, data: bytes, *, timeout: float) -> bool:
@@ -72,13 +75,15 @@ class ParserContainer:
         self._said.extend(Arrival(at=0.0, frame=frame) for frame in wire.Decoder(wire.FROM_PARSER).feed(data))
 
 
-def parser(log: list[list[bytes]], *, uses: int = 200, made: list[ParserContainer] | None = None) -> Parser:
-    """Return a parser whose containers are such ones."""
+def parser(
+    log: list[list[bytes]], *, uses: int = 200, made: list[ParserContainer] | None = None, mute: int = 0
+) -> Parser:
+    """Return a parser whose containers are such ones, the first so many of them mute."""
+    all_made = [] if made is None else made
 
     def start() -> Container:
-        container = ParserContainer(log)
-        if made is not None:
-            made.append(container)
+        container = ParserContainer(log, mute=len(all_made) < mute)
+        all_made.append(container)
         return cast("Container", container)
 
     return Parser(start, uses=uses, deadline=DEADLINE, ready=1.0, shingle=10)

@@ -13,6 +13,7 @@ from orchestrator import qualify
 from orchestrator.cli import main
 from orchestrator.config import Config, Protocol, load
 from orchestrator.errors import ConfigError
+from orchestrator.parts import check
 from orchestrator.records import canonical, digest
 from orchestrator.run import RunFolder, dump
 
@@ -164,6 +165,7 @@ def test_numbers_and_dates_are_read_as_people_mean_them() -> None:
     [
         (f"sandbox.limits.memory={1 << 50}", "lower sandbox.slots or sandbox.limits.memory"),
         ("completion=false", "strip_boilerplate needs completion"),
+        ("llm.decoding.max_new_tokens=1000", "lower the first"),
     ],
 )
 def test_what_a_run_would_fail_on_later_is_refused_before_it_is_frozen(
@@ -174,6 +176,14 @@ def test_what_a_run_would_fail_on_later_is_refused_before_it_is_frozen(
     assert done.exit_code == 2
     assert named in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_candidates_do_not_share_a_gpu_with_a_model_that_generates() -> None:
+    small = "sandbox.limits.memory=1073741824"
+    check(load(CONFIGS / "paper-cifar10.yaml", (small,)))
+    with pytest.raises(ConfigError, match=r"set budget\.overlap to false"):
+        check(load(CONFIGS / "paper-cifar10.yaml", (small, "budget.overlap=true")))
+    check(load(CONFIGS / "paper-cifar10.yaml", (small, "budget.overlap=true", "sandbox.gpus=['1']")))
 
 
 def test_an_override_changes_one_value_and_the_hash() -> None:

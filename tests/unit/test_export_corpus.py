@@ -12,6 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from orchestrator import provenance
 from orchestrator.cli import main
 from orchestrator.errors import ConfigError
 from orchestrator.export import new_folder
@@ -70,6 +71,21 @@ def test_every_entry_stands_in_order_with_program_and_nearest_neighbour(tmp_path
     assert (found[-1]["nearest_id"], found[-1]["nearest_in"]) == ("c002-0003", "cycle")
     assert (found[-1]["nearest_estimate"], found[-1]["nearest_exact"]) == (0.5, 0.45)
     assert found[0]["nearest_id"] is None
+
+
+def test_the_card_names_the_run_and_all_that_it_was_made_with(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "warmer")
+    first = provenance.gather(run.config, sandbox={}, dataset="0" * 64, seeds=run.corpus.read())
+    for line in (first, first.model_copy(update={"image": "sha256:later", "git_dirty": True})):
+        provenance.record(run.provenance, line.model_copy(update={"engine": "20.10"}))
+    export(run, tmp_path / "out", "--cycle", "0")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "# The corpus of the run warmer" in text
+    assert "| Docker engine | 20.10 |" in text
+    assert "sha256:later |" in text
+    assert "Some of it changed between resumptions of the run" in text
+    assert "no cycle's numbers belong to it" in text
+    assert "of the 0 admitted programs" not in text
 
 
 def test_parquet_and_json_lines_hold_the_same_rows_bit_for_bit(tmp_path: Path) -> None:

@@ -38,10 +38,12 @@ def test_a_gpu_container_asks_for_one_explicit_device_and_never_for_all() -> Non
     assert request["DeviceIDs"] == ["GPU-1234"]
     assert request["Capabilities"] == [["gpu"]]
     assert request["Count"] == 0
+    assert created(gpu="GPU-1234")["command"][-1] == "--gpu"
 
 
 def test_a_container_without_a_gpu_asks_for_no_device() -> None:
     assert not created()["host_config"].get("DeviceRequests")
+    assert "--gpu" not in created()["command"]
 
 
 def test_swap_is_no_way_around_the_memory_limit() -> None:

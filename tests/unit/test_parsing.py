@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.errors import InfrastructureError
 from orchestrator.parsing import AHEAD
 from tests.unit.parser_container import BABBLER, KILLER, SLEEPER, ParserContainer, parser
 
@@ -58,6 +59,16 @@ def test_the_source_is_what_runs_where_the_parser_changed_nothing() -> None:
         completed = one.parse(program, complete=True)
         assert completed.completed
         assert completed.program.startswith(b"import torch")
+
+
+def test_a_container_that_does_not_come_up_is_closed_and_never_asked() -> None:
+    made: list[ParserContainer] = []
+    with parser([], made=made, mute=1) as one:
+        with pytest.raises(InfrastructureError, match="was not ready"):
+            one.parse(PROGRAMS[0], complete=False)
+        assert made[0].closed
+        assert one.parse(PROGRAMS[0], complete=False).program == PROGRAMS[0]
+        assert len(made) == 2
 
 
 def test_a_container_whose_answers_nobody_waits_for_is_not_asked_again() -> None:

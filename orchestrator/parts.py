@@ -28,7 +28,7 @@ from orchestrator.store import Store
 from orchestrator.workers import LlmGenerator, LlmTrainer
 
 KEY_BYTES = 32
-FIRST_GPU = "0"  # on which the language model is, unless its device is the CPU
+FIRST_GPU = "0"  # on which the language model is, unless its device or the environment say another
 ASKED = 256  # tokens that a prompt may have
 OWNER = "run"
 
@@ -37,11 +37,18 @@ def check(config: Config) -> None:
     """Raise ConfigError for what a run would fail on sooner or later, so that no run is frozen with it."""
     corpus.check(config)
     check_memory(config)
-    llm = config.llm
-    if llm.model.device != "cpu" and config.budget.overlap and FIRST_GPU in config.sandbox.gpus:
+    llm, deadlines = config.llm, config.sandbox.deadlines
+    if deadlines.needed() + deadlines.ready >= deadlines.life:
         raise ConfigError(
-            "sandbox.gpus holds GPU 0, on which the language model would generate meanwhile: set budget.overlap to"
-            " false, or give candidates other GPUs"
+            f"sandbox.deadlines.life is {deadlines.life:g} s, but a start and all stages may take"
+            f" {deadlines.needed() + deadlines.ready:g} s: raise it"
+        )
+    modelled = llm.sampler == "model" and llm.model.device != "cpu"
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", FIRST_GPU).partition(",")[0].strip()
+    if modelled and config.budget.overlap and first in config.sandbox.gpus:
+        raise ConfigError(
+            f"sandbox.gpus holds GPU {first}, on which the language model would generate meanwhile: set budget.overlap"
+            " to false, or give candidates other GPUs"
         )
     if llm.finetune and llm.iterate and llm.decoding.max_new_tokens + ASKED > llm.sft.max_length:
         raise ConfigError(

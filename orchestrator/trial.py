@@ -17,7 +17,6 @@ from orchestrator.testimony import BrokenWireError, Testimony
 from sandbox_image import wire
 
 CAUSE_LIMIT = 300
-UNHEARD = frozenset({"death", "deadline"})  # how a trial ends whose container never got as far as the program
 
 Mark = Callable[[str, float], None]
 
@@ -65,7 +64,7 @@ class Trial:
         try:
             ended_by, cause = self._converse(said)
             silent = ended_by == "death" and said.death is None
-            if not said.imported and ended_by in UNHEARD:
+            if not said.imported and ended_by != "flood":
                 raise InfrastructureError(f"container {self.container.id[:12]} took no program: {_why(said)}")
             end = self.container.close_silent() if silent else self.container.close()
         finally:
@@ -144,7 +143,9 @@ class Trial:
 
 
 def _why(said: Testimony) -> str:
-    """Return the end of what was printed to stderr, where there is any."""
+    """Return what failed before the program, or the end of what was printed to stderr, where there is any."""
+    if said.failure is not None:
+        return f"{said.failure.kind}: {said.failure.text}"[:CAUSE_LIMIT]
     prose = said.output().get("stderr", b"").decode("utf-8", "replace").strip()
     return prose[-CAUSE_LIMIT:] or "it said nothing"
 

@@ -135,11 +135,13 @@ class LlmTrainer:
                 refused the corpus.
         """
         asset = assets.model(self.model, self.cache)
-        assets.download(asset)  # here, since no process of a distributed worker may keep the others waiting for long
         spec = asset.spec
-        command = self.command or launcher(gpus=0 if spec.device == "cpu" else gpu_count())
+        gpus = 0 if spec.device == "cpu" or self.command else gpu_count()
+        command = self.command or launcher(gpus=gpus)
         for attempt in attempts(retries=self.retries, pause=self.pause, report=self.report):
             with attempt, _corpus(entries, beside=output) as corpus:
+                if gpus > 1:  # the processes wait for the first of them to load the model, and not for long
+                    assets.download(asset)
                 job = FinetuneJob(
                     model=spec,
                     adapter=None if adapter is None else str(adapter.resolve()),

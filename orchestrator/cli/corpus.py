@@ -27,7 +27,21 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-DECISIVE = ("admission.", "completion", "corpus.", "llm.model.", "novelty.", "prompt.", "protocol.", "seed")
+DECISIVE = (  # what a corpus depends on; with corpus.clean the sandbox too, whose dry runs decide
+    "admission.parameter_budget",
+    "completion",
+    "corpus.",
+    "llm.model.source",
+    "llm.model.revision",
+    "novelty.enabled",
+    "novelty.permutations",
+    "novelty.seed",
+    "novelty.shingle",
+    "novelty.tau",
+    "prompt.",
+    "protocol.",
+    "seed",
+)
 
 
 @click.group()
@@ -57,11 +71,13 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
     out.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(out / "corpus.jsonl", Entry, report=lambda message: click.echo(message, err=True))
     stages, frozen = out / "stages.json", out / "config.json"
-    decisive = {key: value for key, value in flat(dump(config)) if key.startswith(DECISIVE)}
+    sections = DECISIVE if config.corpus.clean is None else (*DECISIVE, "sandbox.limits.", "sandbox.deadlines.")
+    decisive = {key: value for key, value in flat(dump(config)) if key.startswith(sections)}
     if ledger.whole:
         _refuse_other(frozen, decisive)
         click.echo(f"{ledger.path} is whole; remove it to build it again", err=True)
-        data_console().print(_table(json.loads(stages.read_text(encoding="utf-8"))))
+        if stages.is_file():  # it may have been copied without
+            data_console().print(_table(json.loads(stages.read_text(encoding="utf-8"))))
         return
     began = time.monotonic()
     with prose().status("curating"):

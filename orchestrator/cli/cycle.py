@@ -43,7 +43,8 @@ def cycle(
 
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
     folder = runs / (name or config.name)
-    check(config)
+    if not (folder / "config.json").exists():
+        check(config)
     attach = tracking(config.tracker)
     folder.mkdir(parents=True, exist_ok=True)
     with run_lock(folder), View(prose(), config) as view, _paused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +15,10 @@ import pytest
 from orchestrator.config import SandboxConfig
 from orchestrator.containers import Containers
 from orchestrator.datasets import prepare
+from orchestrator.errors import InfrastructureError
 from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.lease import PROCESS
+from orchestrator.parsing import Parsed, Parser
 from orchestrator.records import Verdict
 from orchestrator.seams import Submission
 from orchestrator.store import Store
@@ -86,6 +88,20 @@ def test_a_candidate_whose_container_was_killed_from_outside_is_tried_again(tmp_
     assert len(ended) == 1
     assert verdict.state == "passed"
     assert verdict.measured.container_id not in ended
+
+
+def test_a_parser_that_the_infrastructure_fails_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [InfrastructureError("the engine went away")]
+    asked = Parser.parse_all
+
+    def fails_once(self: Parser, sources: Iterable[bytes], *, complete: bool) -> Iterator[Parsed]:
+        if failures:
+            raise failures.pop()
+        return asked(self, sources, complete=complete)
+
+    monkeypatch.setattr(Parser, "parse_all", fails_once)
+    assert evaluated(tmp_path).state == "passed"
+    assert not failures
 
 
 def test_past_the_bound_a_candidate_is_quarantined_and_has_no_accuracy(tmp_path: Path) -> None:

@@ -166,6 +166,7 @@ def test_numbers_and_dates_are_read_as_people_mean_them() -> None:
         (f"sandbox.limits.memory={1 << 50}", "lower sandbox.slots or sandbox.limits.memory"),
         ("completion=false", "strip_boilerplate needs completion"),
         ("llm.decoding.max_new_tokens=1000", "lower the first"),
+        ("sandbox.deadlines.train=1500", "a start and all stages may take"),
     ],
 )
 def test_what_a_run_would_fail_on_later_is_refused_before_it_is_frozen(
@@ -178,12 +179,16 @@ def test_what_a_run_would_fail_on_later_is_refused_before_it_is_frozen(
     assert not list(tmp_path.iterdir())
 
 
-def test_candidates_do_not_share_a_gpu_with_a_model_that_generates() -> None:
+def test_candidates_do_not_share_a_gpu_with_a_model_that_generates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     small = "sandbox.limits.memory=1073741824"
     check(load(CONFIGS / "paper-cifar10.yaml", (small,)))
     with pytest.raises(ConfigError, match=r"set budget\.overlap to false"):
         check(load(CONFIGS / "paper-cifar10.yaml", (small, "budget.overlap=true")))
     check(load(CONFIGS / "paper-cifar10.yaml", (small, "budget.overlap=true", "sandbox.gpus=['1']")))
+    check(load(CONFIGS / "paper-cifar10-corpus.yaml", (small, "budget.overlap=true")))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    check(load(CONFIGS / "paper-cifar10.yaml", (small, "budget.overlap=true")))
 
 
 def test_an_override_changes_one_value_and_the_hash() -> None:

@@ -19,6 +19,15 @@ IMPORTED = wire.encode_json(wire.STAGE, {"stage": "import"})
 PRINTED = wire.encode(wire.STDERR, b"RuntimeError: CUDA error: device not ready\n")
 DEATH = {"ordered": False, "flood": False, "broken": None, "signal": None, "exit_code": 1, "log_bytes": 0}
 DIED = wire.encode_json(wire.DEATH, DEATH)
+FAILURE = {
+    "stage": "import",
+    "kind": "RuntimeError",
+    "text": "no seed",
+    "where": [],
+    "memory": False,
+    "gpu_memory": False,
+}
+FAILED = wire.encode_json(wire.ERROR, FAILURE)
 SHORT = Deadlines.model_validate({"import": 0.05})
 
 
@@ -53,7 +62,13 @@ def trial(*said: bytes) -> tuple[Trial, Scripted]:
 
 
 @pytest.mark.parametrize(
-    ("said", "why"), [((), "it said nothing"), ((PRINTED, DIED), "CUDA error: device not ready")], ids=["mute", "dies"]
+    ("said", "why"),
+    [
+        ((), "it said nothing"),
+        ((PRINTED, DIED), "CUDA error: device not ready"),
+        ((FAILED, DIED), "RuntimeError: no seed"),
+    ],
+    ids=["mute", "dies", "fails"],
 )
 def test_a_container_that_never_gets_to_the_program_is_a_failure_of_ours(said: tuple[bytes, ...], why: str) -> None:
     running, container = trial(*said)

@@ -113,7 +113,7 @@ def test_past_the_bound_a_candidate_is_quarantined_and_has_no_accuracy(tmp_path:
 
 
 def test_a_container_ends_by_itself_when_its_life_is_over(tmp_path: Path) -> None:
-    deadlines = SandboxConfig().deadlines.model_copy(update={"life": 8})
+    deadlines = SandboxConfig().deadlines.model_copy(update={"life": 15})
     sandbox = SandboxConfig().model_copy(update={"deadlines": deadlines})
     client = docker.from_env()
     with Containers(sandbox, owner="a short life") as containers:

@@ -56,7 +56,7 @@ def results(request: pytest.FixtureRequest, store: Store, tmp_path_factory: pyte
     for result in run(chosen(runtime), runtime=runtime, store=store):
         name, container_id = result.case.name, result.verdict.measured.container_id
         mounted = container_mounts()
-        alive = {container.id for container in client.containers.list(all=True, ignore_removed=True)}
+        alive = {container["Id"] for container in client.api.containers(all=True)}
         assert container_id not in alive, name
         assert mounted <= len(alive) + sandbox.slots, name
         assert data_digest(prepared) == before, name

@@ -44,13 +44,13 @@ def ending(end: Ender, *, times: int) -> Iterator[list[str]]:
 
     def watch() -> None:
         while not stop.wait(0.2) and len(ended) < times:
-            for container in client.containers.list(filters={"label": PROCESS}, ignore_removed=True):
-                if not container.labels[PROCESS].startswith(f"{os.getpid()}:"):
+            for container in client.api.containers(filters={"label": PROCESS}):
+                if not container["Labels"][PROCESS].startswith(f"{os.getpid()}:"):
                     continue
-                running = " 10001 " in f" {' '.join(row[0] for row in uids(client, container.id))} "
-                if running and container.id not in ended and len(ended) < times:
-                    ended.append(container.id)
-                    end(client, container.id)
+                running = " 10001 " in f" {' '.join(row[0] for row in uids(client, container['Id']))} "
+                if running and container["Id"] not in ended and len(ended) < times:
+                    ended.append(container["Id"])
+                    end(client, container["Id"])
 
     watcher = threading.Thread(target=watch)
     watcher.start()

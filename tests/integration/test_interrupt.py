@@ -31,8 +31,8 @@ class Net(nn.Module):
 
 def owned(client: docker.DockerClient, pid: int) -> list[str]:
     """The containers of process `pid`."""
-    containers = client.containers.list(all=True, ignore_removed=True)
-    return [one.id for one in containers if one.labels.get(PROCESS, "").startswith(f"{pid}:")]
+    containers = client.api.containers(all=True)
+    return [one["Id"] for one in containers if one["Labels"].get(PROCESS, "").startswith(f"{pid}:")]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -31,11 +31,11 @@ def test_the_containers_of_a_killed_process_are_reaped_by_the_next_one(tmp_path:
     left = died.stdout.strip()
     assert len(left) == 64, died.stderr
     client = docker.from_env()
-    assert client.containers.list(all=True, filters={"id": left})
+    assert client.api.containers(all=True, filters={"id": left})
     with Containers(SandboxConfig(), owner="a test that lives") as containers:
         alive = containers.supervisor(train=tmp_path, gpu=None)
         with Containers(SandboxConfig(), owner="a neighbour"):
-            ids = {container.id for container in client.containers.list(all=True)}
+            ids = {container["Id"] for container in client.api.containers(all=True)}
             assert left not in ids
             assert alive.id in ids
         alive.close()
@@ -48,7 +48,7 @@ def test_a_container_that_was_not_ended_goes_when_its_owner_leaves(tmp_path: Pat
         neighbour = others.supervisor(train=tmp_path, gpu=None)
         with Containers(SandboxConfig(), owner="one whose engine hung") as containers:
             left = containers.supervisor(train=tmp_path, gpu=None)
-        ids = {container.id for container in client.containers.list(all=True)}
+        ids = {container["Id"] for container in client.api.containers(all=True)}
         assert left.id not in ids
         assert neighbour.id in ids
         neighbour.close()

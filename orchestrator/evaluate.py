@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -16,21 +16,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import psutil
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    stop_any,
-    stop_when_event_set,
-    wait_exponential,
-)
 
+from orchestrator.attempts import Attempts, QuarantineError
 from orchestrator.config import Config
 from orchestrator.containers import Containers
 from orchestrator.datasets import Prepared
 from orchestrator.epoch import Epoch
-from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.errors import ConfigError
 from orchestrator.headroom import Headroom
 from orchestrator.intake import Intake
 from orchestrator.journal import Recorder, unrecorded
@@ -72,7 +64,7 @@ class SandboxEvaluator:
         self._headroom = headroom or Headroom()
         self._resources = ExitStack()
         self._running: dict[Slot, Container] = {}
-        self._stopping = threading.Event()
+        self._attempts = Attempts(retries=config.retries, record=record, prove=self._prove)
 
     def __enter__(self) -> Self:
         _check_size(self._prepared, self._config)
@@ -155,57 +147,24 @@ class SandboxEvaluator:
             started.put(None)
 
     def _begin(self, submission: Submission) -> Future[Evaluation]:
-        candidate, runs = self._attempts(submission.candidate_id)(self._intake.take, submission)
+        candidate, runs = self._attempts.of(submission.candidate_id, partial(self._intake.take, submission))
         if runs is not None:
-            return self._workers.submit(self._bounded, candidate, runs)
+            return self._workers.submit(self._evaluate, candidate, runs)
         refused: Future[Evaluation] = Future()
         verdict, _ = judge(candidate, None, Reply(), self._answers(candidate), self._terms)
         refused.set_result(Evaluation(candidate=candidate, verdict=verdict))
         return refused
 
-    def _bounded(self, candidate: Candidate, runs: bytes) -> Evaluation:
-        """Try again where the infrastructure failed, within bounds; past them the candidate may be quarantined.
-
-        That takes a failure between two proofs that containers can be started: an engine that was started again, or
-        went away for a while, is nothing to hold against a candidate.
-        """
+    def _evaluate(self, candidate: Candidate, runs: bytes) -> Evaluation:
         try:
-            ended = self._attempts(candidate.candidate_id)(self._try, candidate, runs)
-        except InfrastructureError:
-            return self._last(candidate, runs)
-        return self._graded(candidate, *ended)
-
-    def _attempts(self, candidate_id: str) -> Retrying:
-        """Return attempts at something for one candidate, each after a failure of the infrastructure, within bounds."""
-        return Retrying(
-            retry=retry_if_exception_type(InfrastructureError),
-            stop=stop_any(stop_after_attempt(1 + self._config.retries), stop_when_event_set(self._stopping)),
-            wait=wait_exponential(multiplier=0.5, max=8),
-            before_sleep=lambda state: self._retried(candidate_id, state),
-            reraise=True,
-        )
-
-    def _last(self, candidate: Candidate, runs: bytes) -> Evaluation:
-        self._prove()
-        try:
-            ended = self._try(candidate, runs)
-        except InfrastructureError as error:
-            self._prove()
+            ended = self._attempts.to_the_last(candidate.candidate_id, partial(self._try, candidate, runs))
+        except QuarantineError as error:
             self._record("quarantine", {"candidate_id": candidate.candidate_id, "cause": plain(str(error))})
             return Evaluation(candidate=candidate, verdict=quarantined(candidate, str(error), self._terms))
         return self._graded(candidate, *ended)
 
     def _prove(self) -> None:
-        """Raise InfrastructureError where no container can be started now, or the evaluation is being called off."""
-        if self._stopping.is_set():
-            raise InfrastructureError("the evaluation was called off")
         self._containers.prove(train=self._prepared.train_dir)
-
-    def _retried(self, candidate_id: str, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome is not None else None
-        failed = {"candidate_id": candidate_id, "attempt": state.attempt_number, "cause": plain(str(error))}
-        with suppress(InfrastructureError):  # a disk that is full may have been the cause, and is tried again
-            self._record("retry", failed)
 
     def _try(self, candidate: Candidate, runs: bytes) -> tuple[Execution, Reply, dict[str, bytes]]:
         slot = self._free.get()
@@ -235,13 +194,13 @@ class SandboxEvaluator:
     def _claim(self, slot: Slot) -> Container:
         container = self._pool.claim(slot)
         self._running[slot] = container
-        if self._stopping.is_set():
+        if self._attempts.called_off:
             container.call_off()
         return container
 
     def _call_off(self) -> None:
         """End what still runs: nobody waits for its verdict, and none is recorded."""
-        self._stopping.set()
+        self._attempts.call_off()
         for container in list(self._running.values()):
             container.call_off()
 

@@ -22,7 +22,8 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.journal import Recorder
 from orchestrator.verdict import plain
 
-LONGEST_PAUSE = 8.0  # seconds
+PAUSE = 0.5  # seconds before a second attempt; each further pause is twice as long
+LONGEST_PAUSE = 8.0
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class Attempts:
     retries: int
     record: Recorder
     prove: Callable[[], None]
+    pause: float = PAUSE
     _called_off: threading.Event = field(default_factory=threading.Event)
 
     def call_off(self) -> None:
@@ -61,7 +63,7 @@ class Attempts:
         attempts = Retrying(
             retry=retry_if_exception_type(InfrastructureError),
             stop=stop_any(stop_after_attempt(1 + self.retries), stop_when_event_set(self._called_off)),
-            wait=wait_exponential(multiplier=0.5, max=LONGEST_PAUSE),
+            wait=wait_exponential(multiplier=self.pause, max=LONGEST_PAUSE),
             before_sleep=lambda state: self._failed(candidate_id, state),
             reraise=True,
         )

@@ -11,11 +11,6 @@ from orchestrator.attempts import Attempts, QuarantineError
 from orchestrator.errors import InfrastructureError
 
 
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
-
-
 class Flaky:
     """Fails so many times, as what it is called with says, and then returns how often it was called."""
 
@@ -39,7 +34,7 @@ def attempts(
     def record(event: str, data: Mapping[str, Any], *, durable: bool = True) -> None:
         journal.append((event, dict(data)))
 
-    return Attempts(retries=retries, record=record, prove=prove), journal
+    return Attempts(retries=retries, record=record, prove=prove, pause=0), journal
 
 
 @pytest.mark.parametrize("failures", [0, 1, 2])
@@ -75,7 +70,7 @@ def test_a_journal_that_cannot_be_written_does_not_stop_the_attempts() -> None:
     def full(event: str, data: Mapping[str, Any], *, durable: bool = True) -> None:
         raise InfrastructureError("the disk is full")
 
-    assert Attempts(retries=1, record=full, prove=lambda: None).of("c", Flaky(1)) == 2
+    assert Attempts(retries=1, record=full, prove=lambda: None, pause=0).of("c", Flaky(1)) == 2
 
 
 def test_one_attempt_past_the_bounds_is_granted_where_containers_can_be_started() -> None:

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 OOM_SCORE = 900  # where the whole machine runs out of memory, candidates go first
 ENTRY = ("python3", "-P", "-s", "-B", "-m", "sandbox_image")
 SEALED = "ro,size=4k,mode=0"  # over what nobody needs, and whose work the kernel does outside any quota
+# By default glibc gives the memory of large tensors back to the kernel, which clears it anew for each batch: a sixth
+# of the time of training. Here blocks below 256 MiB are kept for reuse, and up to 1 GiB that is free at the end.
+ALLOCATOR = f"glibc.malloc.mmap_threshold={1 << 28}:glibc.malloc.trim_threshold={1 << 30}"
 VARIABLES = frozenset(  # of the environment, set by the image or below; no other may reach a container
     {
         *("HOME", "LANG", "PATH", "USER"),
-        *("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "OMP_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG"),
+        *("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "OMP_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG", "GLIBC_TUNABLES"),
     }
 )
 
@@ -63,6 +66,7 @@ def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> di
         "OMP_NUM_THREADS": str(spec.threads),
         "PYTHONHASHSEED": "0",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "GLIBC_TUNABLES": ALLOCATOR,
     }
     return {
         "image": spec.image,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from orchestrator.errors import ConfigError
 from orchestrator.lineage import read, set_value
 from orchestrator.records import Decoding, Limits, LoraSpec, ModelSpec, SftSpec, canonical, digest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MIB = 1 << 20
 Positive = Annotated[float, Field(gt=0)]
@@ -258,8 +261,10 @@ class Config(Section):
         return digest(canonical(self.model_dump(mode="json", by_alias=True)))
 
 
-def load(path: Path, overrides: tuple[str, ...] = ()) -> Config:
+def load(path: Path, overrides: tuple[str, ...] = (), *, origin: str | None = None) -> Config:
     """Read `path` and what it extends, apply `section.key=value` overrides (values are YAML), and validate.
+
+    Messages name `origin`, the files unless it is given, and the overrides.
 
     Raises:
         ConfigError: a file cannot be read, or a key or value is wrong; the message names both.
@@ -267,9 +272,10 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Config:
     data, files = read(path)
     for override in overrides:
         set_value(data, override)
-    config = parse(data, origin=", which extends ".join(map(str, files)))
+    origin = origin or ", which extends ".join(map(str, files))
+    config = parse(data, origin=", with --set ".join((origin, *overrides)))
     if config.admission.enforce_budget and config.admission.parameter_budget is None:
-        raise ConfigError(f"{path}: admission.enforce_budget needs admission.parameter_budget, how many are allowed")
+        raise ConfigError(f"{origin}: admission.enforce_budget needs admission.parameter_budget, how many are allowed")
     return config
 
 
@@ -278,7 +284,14 @@ def parse(data: dict[str, Any], *, origin: str) -> Config:
     try:
         return Config.model_validate_json(canonical(data))
     except ValidationError as error:
-        issues = ((".".join(str(part) for part in issue["loc"]) or "config", issue["msg"]) for issue in error.errors())
+        issues = ((".".join(str(part) for part in one["loc"]) or "config", _said(one)) for one in error.errors())
         raise ConfigError(f"{origin}: " + "; ".join(f"{key}: {text}" for key, text in issues)) from error
     except (TypeError, ValueError) as error:  # YAML knows infinities, and keys and values of other kinds
         raise ConfigError(f"{origin}: write text, finite numbers, lists and sections only: {error}") from error
+
+
+def _said(issue: ErrorDetails) -> str:
+    """Return what is wrong in words for people who know nothing of pydantic."""
+    if issue["type"] == "extra_forbidden":
+        return "there is no such key"
+    return issue["msg"].removeprefix("Value error, ")

@@ -79,7 +79,9 @@ def local_image(tag: str) -> LocalImage:
     with contextlib.closing(connect()) as client:
         image = _local(client, tag)
         if image is None:
-            raise InfrastructureError(f"there is no image {tag} at {endpoint(client)}: run `orchestrate image build`")
+            raise InfrastructureError(
+                f"there is no image {tag} at {endpoint(client)}: run `orchestrate image build` with the same --config"
+            )
         wheels = (name.split("-") for name in image.labels.get(LABEL_WHEELS, "").split())
         return LocalImage(id=str(image.id), packages={name: version for name, version, *_ in wheels})
 

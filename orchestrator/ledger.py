@@ -116,7 +116,7 @@ class Ledger(Generic[R]):
         self._size = content.rfind(b"\n") + 1
         if self._size < len(content):
             self._torn = len(content) - self._size
-            self._report(f"{self.path}: dropped a torn last line of {self._torn} bytes; it will be computed again")
+            self._report(f"{self.path}: left out a torn last line of {self._torn} bytes; a resume computes it again")
         records: list[R] = []
         end = 0
         for number, line in enumerate(content[: self._size].split(b"\n")[:-1], start=1):

@@ -117,8 +117,11 @@ def _frozen(folder: Path, account: Account) -> RunFolder:
     file = folder / "config.json"
     if not file.is_file():
         raise LedgerError(f"{file}: is missing")
-    if digest(read_bytes(file)) not in account.configs[-1:]:
-        raise LedgerError(f"{file}: is not the configuration that {JOURNAL} has, or was never recorded; {RESUME}")
+    seen = digest(read_bytes(file))
+    if account.configs and seen not in account.configs[-2:]:
+        raise LedgerError(f"{file}: was changed since {JOURNAL} recorded it; put the recorded file back")
+    if seen not in account.configs[-1:]:  # a kill came between announcing more cycles and freezing them
+        raise LedgerError(f"{file}: is not the last configuration that {JOURNAL} has; {RESUME}")
     try:
         return RunFolder.load(folder)
     except ConfigError as error:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,8 @@ from orchestrator.report.estimate import Estimate, bound, percent
 
 FUNCTIONAL = "functional duplicates: admitted as textually novel, but with the fingerprint that an earlier one claims"
 PLAIN_SECONDS = 15.0
+TITLE = "cycles (95 % intervals)"
+UNBOUNDED = 10_000  # cells: wider than any table here
 
 
 class View:
@@ -93,30 +96,38 @@ class View:
             return Panel(table, title=funnel.title, expand=False)
 
 
-def cycles_table(summaries: Sequence[CycleSummary]) -> Table:
-    """Return the cycles side by side: rates and means with their 95 % intervals and n, beside chance."""
-    table = Table(title="cycles (95 % intervals)")
-    for name in ("cycle", "generated", "valid", "mean accuracy", "median", "best", "above threshold"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("admitted", "functional duplicates", "duplicates", "corpus"):
-        table.add_column(name, justify="right")
-    for summary in summaries:
-        table.add_row(
-            str(summary.cycle),
-            str(summary.generated),
-            f"{summary.valid}: {Estimate(summary.valid_rate, summary.valid_interval).text}",
-            Estimate(summary.accuracy_mean, summary.accuracy_interval).text,
-            percent(summary.accuracy_median),
-            percent(summary.accuracy_best),
-            f"{summary.above_threshold}: {Estimate(summary.above_rate, summary.above_interval).text}",
-            str(summary.admitted),
-            _functional(summary),
-            str(summary.rejected_duplicates),
-            f"{summary.corpus_before} -> {summary.corpus_after}",
-        )
-    if summaries:
-        table.caption = _caption(summaries[-1])
-    return table
+class Cycles:
+    """The cycles of a run, for a console: rates and means with their 95 % intervals and n, beside chance.
+
+    They stand side by side in one table where that fits the console uncut, else each in lines of its own.
+    """
+
+    def __init__(self, summaries: Sequence[CycleSummary]) -> None:
+        self._summaries = summaries
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield what fits."""
+        if not self._summaries:
+            yield Text("no cycle is whole yet")
+            return
+        caption = _caption(self._summaries[-1])
+        table = Table(title=TITLE, caption=caption)
+        rows = [_facts(summary) for summary in self._summaries]
+        for name in rows[0]:
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in rows:
+            table.add_row(*row.values())
+        if Measurement.get(console, options.update(max_width=UNBOUNDED), table).maximum <= options.max_width:
+            yield table
+            return
+        yield Text(TITLE)
+        for row in rows:
+            lines = Table.grid(padding=(0, 2))
+            for name, text in row.items():
+                lines.add_row(Text(name, style="dim"), text)
+            yield lines
+            yield Text()
+        yield Text(caption, style="dim")
 
 
 def states_table(summary: CycleSummary) -> Table:
@@ -127,6 +138,22 @@ def states_table(summary: CycleSummary) -> Table:
     for state, count in sorted(summary.states.items(), key=lambda item: -item[1]):
         table.add_row(state, str(count))
     return table
+
+
+def _facts(summary: CycleSummary) -> dict[str, str]:
+    return {
+        "cycle": str(summary.cycle),
+        "generated": str(summary.generated),
+        "valid": f"{summary.valid}: {Estimate(summary.valid_rate, summary.valid_interval).text}",
+        "mean accuracy": Estimate(summary.accuracy_mean, summary.accuracy_interval).text,
+        "median": percent(summary.accuracy_median),
+        "best": percent(summary.accuracy_best),
+        "above threshold": f"{summary.above_threshold}: {Estimate(summary.above_rate, summary.above_interval).text}",
+        "admitted": str(summary.admitted),
+        "functional duplicates": _functional(summary),
+        "duplicates": str(summary.rejected_duplicates),
+        "corpus": f"{summary.corpus_before} -> {summary.corpus_after}",
+    }
 
 
 def _caption(summary: CycleSummary) -> str:

@@ -48,6 +48,8 @@ class Orchestrate(click.Group):
             return super().invoke(ctx)
         except ConfigError as error:
             raise Misuse(escaped(str(error))) from error
+        except BrokenPipeError:  # whoever read our output has read enough; click ends quietly
+            raise
         except (OrchestratorError, OSError) as error:
             raise Failure(escaped(str(error))) from error
         except KeyboardInterrupt:

@@ -39,7 +39,7 @@ def cycle(
     from orchestrator.parts import check, real_parts
     from orchestrator.run import RunFolder
     from orchestrator.tracker import tracking
-    from orchestrator.view import View, cycles_table, states_table
+    from orchestrator.view import Cycles, View, states_table
 
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
     folder = runs / (name or config.name)
@@ -55,7 +55,7 @@ def cycle(
     console = data_console()
     for summary in summaries:
         console.print(states_table(summary))
-    console.print(cycles_table(summaries))
+    console.print(Cycles(summaries))
     click.echo(f"the run's ledgers, programs and adapters lie in {folder}", err=True)
 
 

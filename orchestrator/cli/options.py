@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.run import RunFolder
 
 QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
-PLAIN_WIDTH = 160
+PLAIN_WIDTH = 200
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)

@@ -45,7 +45,7 @@ def report(*, names: tuple[str, ...], runs: Path, out: Path | None, gallery: int
 def _cycles(folder: RunFolder, *, jsonl: bool, name: str | None) -> None:
     """Print the whole cycles of one run, under its name where there are several."""
     from orchestrator.escape import escaped_line
-    from orchestrator.view import cycles_table, states_table
+    from orchestrator.view import Cycles, states_table
 
     summaries = [summary for cycle in folder.cycles() for summary in cycle.summary.read()]
     if jsonl:
@@ -57,4 +57,4 @@ def _cycles(folder: RunFolder, *, jsonl: bool, name: str | None) -> None:
         console.print(escaped_line(name), markup=False, highlight=False)
     for summary in summaries:
         console.print(states_table(summary))
-    console.print(cycles_table(summaries))
+    console.print(Cycles(summaries))

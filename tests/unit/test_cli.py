@@ -58,7 +58,11 @@ def test_importing_the_package_prints_nothing_and_brings_no_torch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["cycle", "--config", QUICKSTART, "--set", "budget.candidats=3"], "budget.candidats"),
+        (
+            ["cycle", "--config", QUICKSTART, "--set", "budget.candidats=3"],
+            ", with --set budget.candidats=3: budget.candidats: there is no such key",
+        ),
+        (["audit", "list", "any", "--state", "fine"], "'quarantined'"),
         (["cycle", "--config", "missing.yaml"], "missing.yaml"),
         (["cycle", "--config", QUICKSTART, "--cycles", "0"], "--cycles"),
         (["cycle"], "--config"),
@@ -74,3 +78,12 @@ def test_bad_usage_is_one_message_that_names_it_and_exits_with_2(arguments: list
     assert named in done.stderr
     assert "Traceback" not in done.output
     assert done.stdout == ""
+
+
+def test_a_reader_that_has_read_enough_is_no_failure_of_the_infrastructure() -> None:
+    command = [sys.executable, "-m", "orchestrator", "audit", "query", "--views"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""

@@ -208,6 +208,19 @@ def test_the_views_are_listed_and_bad_usage_says_what_is_missing(runs: Path) -> 
     assert query(runs, "missing", "SELECT 1").exit_code == 2
 
 
+def test_one_run_under_two_names_is_refused(runs: Path) -> None:
+    done = query(runs, "one", str(runs / "one"), "SELECT count(*) FROM candidates")
+    assert done.exit_code == 2
+    assert f"one and {runs / 'one'} are the same run" in done.output
+
+
+def test_a_file_that_cannot_be_written_is_bad_usage(runs: Path, tmp_path: Path) -> None:
+    for kind in ("csv", "parquet"):
+        done = query(runs, "one", "SELECT 1", "--format", kind, "--out", str(tmp_path / "nowhere" / "rows"))
+        assert done.exit_code == 2
+        assert f"--out {tmp_path / 'nowhere' / 'rows'}: cannot be written" in done.output
+
+
 def test_a_run_that_is_named_twice_counts_once(runs: Path) -> None:
     done = query(runs, "one", "one", "SELECT run, count(*) AS n FROM candidates GROUP BY run", "--format", "csv")
     assert done.stdout.splitlines() == ["run,n", "one,24"]

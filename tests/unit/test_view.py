@@ -7,11 +7,12 @@ import io
 import pytest
 from rich.console import Console
 
+from orchestrator.cli.options import PLAIN_WIDTH
 from orchestrator.config import parse
 from orchestrator.funnel import Funnel, duration
 from orchestrator.progress import Guessing, Note, StageBegins
 from orchestrator.records import CycleSummary, FinetuneStep, Interval, Novelty, digest
-from orchestrator.view import View, cycles_table, states_table
+from orchestrator.view import Cycles, View, states_table
 
 CONFIG = parse(
     {
@@ -97,9 +98,24 @@ def test_without_a_terminal_every_stage_and_note_is_one_plain_line() -> None:
 def test_functional_duplicates_stand_beside_how_many_fingerprints_are_known() -> None:
     written = io.StringIO()
     known = SUMMARY.model_copy(update={"functional_duplicates": 3, "fingerprinted": 17})
-    Console(file=written, width=200).print(cycles_table([SUMMARY, known]))
+    Console(file=written, width=PLAIN_WIDTH).print(Cycles([SUMMARY, known]))
     assert "3 of 17" in written.getvalue()
     assert "claims" in written.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_terminal_that_is_too_narrow_for_the_table_gets_every_value_in_a_line_of_its_own(width: int) -> None:
+    written = io.StringIO()
+    Console(file=written, width=width).print(Cycles([SUMMARY, SUMMARY]))
+    lines = [line.strip().split(maxsplit=1) for line in written.getvalue().splitlines()]
+    assert lines.count(["valid", "2: 50.0% [15.0, 85.0] n=4"]) == 2
+    assert lines.count(["corpus", "32 -> 33"]) == 2
+
+
+def test_a_run_without_a_whole_cycle_says_so() -> None:
+    written = io.StringIO()
+    Console(file=written).print(Cycles([]))
+    assert written.getvalue() == "no cycle is whole yet\n"
 
 
 def test_a_terminal_is_given_back_after_the_live_view() -> None:
@@ -111,8 +127,8 @@ def test_a_terminal_is_given_back_after_the_live_view() -> None:
 
 def test_the_table_shows_intervals_n_chance_and_majority() -> None:
     written = io.StringIO()
-    console = Console(file=written, width=200)
-    console.print(cycles_table([SUMMARY]))
+    console = Console(file=written, width=PLAIN_WIDTH)
+    console.print(Cycles([SUMMARY]))
     console.print(states_table(SUMMARY))
     text = written.getvalue()
     for shown in (

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from orchestrator.cli.options import data, json_option, opened, print_json, runs_option
+from orchestrator.records.states import STAGES, Decision, FailedState
 
 if TYPE_CHECKING:
     from orchestrator.audit import History
 
 HEAD = ("candidate", "state", "stage", "accuracy", "seconds", "tokens", "nearest", "cause")
+STATES = (*get_args(Decision), *get_args(FailedState), "passed", "pending")
 RIGHT = frozenset({"accuracy", "seconds", "tokens"})
 TIMES = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
@@ -21,8 +23,13 @@ TIMES = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S
 @click.command("list")
 @click.argument("run")
 @click.option("--cycle", type=int, help="Only this cycle.")
-@click.option("--state", help="Only this terminal state, as in admitted or timeout.")
-@click.option("--stage", help="Only those that ended in this stage, as in forward.")
+@click.option(
+    "--state",
+    type=click.Choice(STATES),
+    metavar="STATE",
+    help="Only this terminal state, as in admitted or timeout; passed is valid and not decided on yet.",
+)
+@click.option("--stage", type=click.Choice(STAGES), metavar="STAGE", help="Only those that ended here, as in forward.")
 @click.option("--cause", help="Only those whose cause holds this text.")
 @click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Only valid ones at least this accurate.")
 @click.option("--max-accuracy", type=click.FloatRange(0, 1), help="Only valid ones at most this accurate.")

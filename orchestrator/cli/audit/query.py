@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.options import data, opened, runs_option
+from orchestrator.errors import ConfigError
 
 if TYPE_CHECKING:
     from orchestrator.query import Answer
@@ -29,10 +30,11 @@ def _print_views(context: click.Context, parameter: click.Parameter, value: bool
     del parameter
     if not value:
         return
+    width = max(len(column.name) for view in VIEWS for column in view.columns)
     for view in VIEWS:
         click.echo(f"{view.name}: {view.row}")
         for column in view.columns:
-            click.echo(f"  {column.name:<20}{column.meaning}")
+            click.echo(f"  {column.name:<{width}}  {column.meaning}")
         click.echo()
     context.exit()
 
@@ -60,15 +62,19 @@ def audit_query(*, arguments: tuple[str, ...], kind: str, out: Path | None, runs
     if not names:
         raise click.UsageError("name a run and then the SQL: orchestrate audit query RUN... 'SELECT ...'")
     folders = {name: opened(name, runs).path for name in names}
+    seen: dict[Path, str] = {}
+    for name, folder in folders.items():
+        first = seen.setdefault(folder.resolve(), name)
+        if first != name:
+            raise ConfigError(f"{first} and {name} are the same run: name it once")
     with opened_database(folders, report=lambda message: click.echo(message, err=True)) as database:
         if kind == "parquet":
-            _write(database.parquet(sql), out)
+            _send(database.parquet(sql), out)
             return
         answer = database.ask(sql)
     if out is not None:
-        out.write_text(
-            "".join(f"{line}\n" for line in _lines(answer, kind, width=None, escape=False)), encoding="utf-8"
-        )
+        text = "".join(f"{line}\n" for line in _lines(answer, kind, width=None, escape=False))
+        _write(text.encode(), out)
         return
     console = data()
     width = console.width if console.is_terminal else None
@@ -76,9 +82,17 @@ def audit_query(*, arguments: tuple[str, ...], kind: str, out: Path | None, runs
         click.echo(line)
 
 
-def _write(content: bytes, out: Path | None) -> None:
-    if out is not None:
+def _write(content: bytes, out: Path) -> None:
+    try:
         out.write_bytes(content)
+    except OSError as error:
+        raise ConfigError(f"--out {out}: cannot be written: {error.strerror}") from error
+
+
+def _send(content: bytes, out: Path | None) -> None:
+    """Give Parquet to a file or, where that is none for people, to standard output."""
+    if out is not None:
+        _write(content, out)
     elif sys.stdout.isatty():
         raise click.UsageError("parquet is no text: name a file with --out, or send standard output to one")
     else:

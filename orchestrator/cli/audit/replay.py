@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from orchestrator.config import Config
     from orchestrator.replay import Fact, Replay
+    from orchestrator.run import RunFolder
 
 DIFFERENT = 3
 
@@ -43,7 +44,7 @@ def audit_replay(
 
     folder = opened(run, runs)
     found = history(folder, candidate_id)
-    config = _varied(folder.config, overrides) if overrides else folder.config
+    config = _varied(folder, overrides) if overrides else folder.config
     prepared = prepare(config.protocol, cache)
     evaluator = sandboxed(folder, config=config, prepared=prepared, cache=cache)
     with prose().status(f"evaluating {candidate_id} again"):
@@ -57,8 +58,8 @@ def audit_replay(
         click.get_current_context().exit(DIFFERENT)
 
 
-def _varied(config: Config, overrides: tuple[str, ...]) -> Config:
-    """Return `config` with some keys changed; YAML reads JSON's 1e-05 as text, so it is written as YAML first."""
+def _varied(folder: RunFolder, overrides: tuple[str, ...]) -> Config:
+    """Return the run's configuration with some keys changed, by way of YAML, which reads JSON's 1e-05 as text."""
     import yaml
 
     from orchestrator.config import load
@@ -66,8 +67,8 @@ def _varied(config: Config, overrides: tuple[str, ...]) -> Config:
 
     with tempfile.TemporaryDirectory(prefix="replay-") as scratch:
         path = Path(scratch) / "config.yaml"
-        path.write_text(yaml.safe_dump(dump(config)), encoding="utf-8")
-        return load(path, overrides)
+        path.write_text(yaml.safe_dump(dump(folder.config)), encoding="utf-8")
+        return load(path, overrides, origin=str(folder.path / "config.json"))
 
 
 def _show(done: Replay) -> None:

@@ -24,7 +24,7 @@ DIFF_LINES = 120
 SHOWN = 12  # characters of a fingerprint: as many as tell those of a run apart
 HIGHLIGHTED = 1 << 16  # characters of a program that is shown in colour; a longer one is shown plain
 MIB = 1 << 20
-SIZES = frozenset({"memory", "memory_swap", "kernel_memory", "shm"})
+SIZES = frozenset({"memory", "memory_swap", "kernel_memory", "kernel_memory_swap", "shm_size"})
 
 
 @click.command("show")

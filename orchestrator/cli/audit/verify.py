@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,25 @@ if TYPE_CHECKING:
     from orchestrator.grading import Labels
 
 
+def _hash(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return the hash of what --head prints: index and hash, or the hash alone."""
+    found = None if value is None else re.fullmatch(r"(?:\d+\s+)?([0-9a-f]{64})", value.strip())
+    if value is not None and found is None:
+        message = f"{value!r} is not what --head prints: an index and a SHA-256 of 64 digits, or the latter alone"
+        raise click.BadParameter(message, ctx=context, param=parameter)
+    return None if found is None else found[1]
+
+
 @click.command("verify")
 @click.argument("run")
 @click.option("--no-regrade", is_flag=True, help="Do not grade again; for where the data set is not at hand.")
 @click.option("--head", "head_only", is_flag=True, help="Print index and hash of the journal's last line, and end.")
-@click.option("--expect-head", metavar="HASH", help="Fail unless the journal has a line with this hash.")
+@click.option(
+    "--expect-head",
+    metavar="HASH",
+    callback=_hash,
+    help="Fail unless the journal has a line with this hash; takes what --head printed.",
+)
 @cache_option
 @runs_option
 def audit_verify(
@@ -42,6 +57,8 @@ def audit_verify(
     from orchestrator.ledger import run_lock
     from orchestrator.verify import head, verify
 
+    if head_only and expect_head is not None:
+        raise click.UsageError("--head only prints; leave it out to compare with --expect-head")
     folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
     if not folder.is_dir():
         raise ConfigError(f"{folder}: there is no such run; `--runs` names the folder of runs")

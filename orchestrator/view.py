@@ -132,7 +132,8 @@ class Cycles:
 
 def states_table(summary: CycleSummary) -> Table:
     """Return how every completion of one cycle ended; the counts add up to the number generated."""
-    table = Table(title=f"cycle {summary.cycle}: how {summary.generated} completions ended")
+    title = f"cycle {summary.cycle}: how {summary.generated} completions ended"
+    table = Table(title=title, min_width=len(title))
     table.add_column("terminal state")
     table.add_column("count", justify="right")
     for state, count in sorted(summary.states.items(), key=lambda item: -item[1]):

@@ -62,7 +62,7 @@ def save(model: PeftModel, output: Path, *, base: str) -> str:
     """
     model.peft_config["default"].base_model_name_or_path = base
     output.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-"))
+    scratch = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}.adapter-"))
     try:
         model.save_pretrained(str(scratch), safe_serialization=True, save_embedding_layers=False)
         scratch.chmod(0o755)

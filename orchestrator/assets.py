@@ -78,6 +78,14 @@ def download(asset: Asset) -> Path | None:
     return Path(folder)
 
 
+def pinned(requirement: str) -> tuple[str, str]:
+    """Return name and version of `name==version`; raise ConfigError for what does not pin one version."""
+    match = REQUIREMENT.fullmatch(requirement)
+    if match is None:
+        raise ConfigError(f"{requirement!r} must pin one version of one package, as in nn-dataset==2.1.2")
+    return match[1], match[2]
+
+
 def wheel(requirement: str, cache: Path, *, pip: Sequence[str] = (sys.executable, "-m", "pip")) -> Path:
     """Return the wheel of `requirement` (`name==version`) in `cache`/wheels, downloading it where it is missing.
 
@@ -87,17 +95,15 @@ def wheel(requirement: str, cache: Path, *, pip: Sequence[str] = (sys.executable
         ConfigError: the requirement does not pin one version.
         InfrastructureError: pip cannot fetch it; the message says where to put it by hand.
     """
-    match = REQUIREMENT.fullmatch(requirement)
-    if match is None:
-        raise ConfigError(f"{requirement!r} must pin one version of one package, as in nn-dataset==2.1.2")
+    name, version = pinned(requirement)
     folder = cache / "wheels"
     folder.mkdir(parents=True, exist_ok=True)
-    present = _present(folder, name=match[1], version=match[2])
+    present = _present(folder, name=name, version=version)
     if present is not None:
         return present.resolve()
     with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as scratch:
         _download(requirement, Path(scratch), pip=pip, folder=folder)
-        fetched = _present(Path(scratch), name=match[1], version=match[2])
+        fetched = _present(Path(scratch), name=name, version=version)
         if fetched is None:
             raise InfrastructureError(f"pip fetched no readable wheel of {requirement}; put one into {folder} by hand")
         return fetched.replace(folder / fetched.name).resolve()

@@ -18,6 +18,7 @@ MIB = 1 << 20
 Positive = Annotated[float, Field(gt=0)]
 Whole = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Tasks = Annotated[tuple[Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "svhn"], ...], Field(min_length=1)]
 UNSAID = {"normalisation": "channels"}  # what protocols meant before they had the key: not hashed, so that hashes stay
 
 
@@ -124,7 +125,7 @@ class CorpusConfig(Section):
     hyperparameters: Literal["any", "lr_momentum"] = "lr_momentum"
     imports: Literal["any", "torch"] = "any"
     pairs: Literal["tasks", "full_infill"] = "tasks"
-    tasks: tuple[Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "svhn"], ...] = ("mnist", "cifar10")
+    tasks: Tasks = ("mnist", "cifar10")
     train_split: Share = 0.8
     strip_boilerplate: bool = False
     max_tokens: Whole | None = None
@@ -143,7 +144,7 @@ class NoveltyConfig(Section):
     tau: Share = 0.90
     permutations: Whole = 256
     shingle: Whole = 10
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 1  # as numpy takes them
     generation: Literal["valid", "admitted"] = "valid"
 
 
@@ -236,7 +237,7 @@ class Config(Section):
 
     name: str
     cycles: Whole = 22
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
     completion: bool = False
     retries: Annotated[int, Field(ge=0)] = 2
     protocol: Protocol

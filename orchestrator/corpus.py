@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import clean, lemur, qualify
+from orchestrator.assets import pinned
 from orchestrator.clean import Assay
 from orchestrator.config import Config
 from orchestrator.curation import Drop, Stage, sift
@@ -234,6 +235,7 @@ def check(config: Config) -> None:
     """Raise ConfigError where switches of the corpus contradict each other, or another part of the configuration."""
     corpus = config.corpus
     clean.check(config)
+    pinned(corpus.lemur)
     if corpus.qualified is None:
         for key in ("max_parameters", "min_accuracy"):
             if getattr(corpus, key) is not None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import Config
 from orchestrator.engine import connect, endpoint, engine_errors
-from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.errors import InfrastructureError
+from orchestrator.evaluate import COPIES, SandboxEvaluator, images_size
 from orchestrator.probes import Held, probes
 from orchestrator.seams import Submission
 from orchestrator.store import Store
@@ -60,6 +61,8 @@ def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
     limits = sandbox.limits.model_copy(update=SMALL)
     if sandbox.runtime == "runsc":
         limits = limits.model_copy(update={"pids": 1024, "memory": 2048 * MIB})
+    least = COPIES * images_size(prepared, config.protocol) + limits.memory // 2
+    limits = limits.model_copy(update={"memory": max(limits.memory, least)})
     small = sandbox.model_copy(update={"limits": limits, "deadlines": deadlines})
     trial = config.model_copy(update={"sandbox": small})
     asked = probes(limits, import_seconds=import_seconds)
@@ -69,6 +72,8 @@ def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
         with evaluator:
             for probe, evaluation in zip(asked, evaluator.evaluate(submissions), strict=True):
                 verdict = evaluation.verdict
+                if verdict.state == "quarantined":
+                    raise InfrastructureError(f"{probe.name}: {verdict.cause}")
                 yield Finding(
                     limit=probe.name,
                     asked=probe.asked,

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import psutil
 
 from orchestrator.attempts import Attempts, QuarantineError
-from orchestrator.config import Config
+from orchestrator.config import Config, Protocol
 from orchestrator.containers import Containers
 from orchestrator.datasets import Prepared
 from orchestrator.epoch import Epoch
@@ -67,7 +67,7 @@ class SandboxEvaluator:
         self._attempts = Attempts(retries=config.retries, record=record, prove=self._prove)
 
     def __enter__(self) -> Self:
-        _check_size(self._prepared, self._config)
+        check_size(self._prepared, self._config)
         check_memory(self._config)
         config, sandbox = self._config, self._config.sandbox
         with ExitStack() as stack:
@@ -241,9 +241,15 @@ class SandboxEvaluator:
         }
 
 
-def _check_size(prepared: Prepared, config: Config) -> None:
+def images_size(prepared: Prepared, protocol: Protocol) -> int:
+    """Return how many bytes the validation images are on the wire."""
+    return len(prepared.validation_labels) * 3 * protocol.resolution**2
+
+
+def check_size(prepared: Prepared, config: Config) -> None:
+    """Raise ConfigError where the validation images are too large for the wire, or for a container's memory."""
     count, resolution = len(prepared.validation_labels), config.protocol.resolution
-    size = count * 3 * resolution**2
+    size = images_size(prepared, config.protocol)
     if size > wire.IMAGES_LIMIT:
         raise ConfigError(
             f"protocol: {count} validation images of {resolution} pixels are {size} bytes, more than the"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator import corpus, prompts, provenance
+from orchestrator import corpus, prompts, provenance, qualify
 from orchestrator.account import commitment
 from orchestrator.baseline import CorpusGenerator
 from orchestrator.config import Config
@@ -18,7 +18,7 @@ from orchestrator.containers import Containers
 from orchestrator.cycle import Parts
 from orchestrator.datasets import Prepared, prepare
 from orchestrator.errors import ConfigError, InfrastructureError
-from orchestrator.evaluate import SandboxEvaluator, check_memory
+from orchestrator.evaluate import SandboxEvaluator, check_memory, check_size
 from orchestrator.progress import Note, Observer, unobserved
 from orchestrator.records import Entry, Message
 from orchestrator.run import RunFolder
@@ -29,7 +29,8 @@ from orchestrator.workers import LlmGenerator, LlmTrainer
 
 KEY_BYTES = 32
 FIRST_GPU = "0"  # on which the language model is, unless its device or the environment say another
-ASKED = 256  # tokens that a prompt may have
+CHARACTERS = 3  # of a prompt in a token, at the least; tokenizers of code take nearer four
+TEMPLATE = 48  # tokens that a chat template adds
 OWNER = "run"
 
 
@@ -50,12 +51,25 @@ def check(config: Config) -> None:
             f"sandbox.gpus holds GPU {first}, on which the language model would generate meanwhile: set budget.overlap"
             " to false, or give candidates other GPUs"
         )
-    if llm.finetune and llm.iterate and llm.decoding.max_new_tokens + ASKED > llm.sft.max_length:
+    messages = prompts.messages(config.prompt, config.admission, resolution=config.protocol.resolution)
+    asked = TEMPLATE + sum(len(message.content) for message in messages) // CHARACTERS
+    if llm.finetune and llm.iterate and llm.decoding.max_new_tokens + asked > llm.sft.max_length:
         raise ConfigError(
             f"llm.decoding.max_new_tokens is {llm.decoding.max_new_tokens}, so that a program and its prompt may be"
-            f" longer than llm.sft.max_length, {llm.sft.max_length}, and could not be trained on: lower the first by"
-            f" {ASKED} or more, or raise the second"
+            f" longer than llm.sft.max_length, {llm.sft.max_length}, and could not be trained on: lower the first to"
+            f" {max(1, llm.sft.max_length - asked)}, or raise the second to {llm.decoding.max_new_tokens + asked}"
         )
+    if config.corpus.qualified is not None:
+        qualify.read(qualify.locate(config.corpus.qualified), protocol=config.protocol.hash())
+
+
+def check_images(config: Config, *, cache: Path) -> None:
+    """Lay the data set out; raise ConfigError where its validation images are more than a container takes.
+
+    Raises:
+        InfrastructureError: the data set cannot be laid out.
+    """
+    check_size(prepare(config.protocol, cache), config)
 
 
 def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:

@@ -70,7 +70,10 @@ def read(path: Path, *, protocol: Digest) -> dict[str, Qualification]:
         ConfigError: a line is damaged, or was measured under another protocol than `protocol`.
     """
     found: dict[str, Qualification] = {}
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
     whole = text[: text.rfind("\n") + 1]
     for number, line in enumerate(whole.splitlines(), start=1):
         try:

@@ -14,7 +14,7 @@ from orchestrator import provenance
 from orchestrator.audit import History
 from orchestrator.config import Config
 from orchestrator.datasets import Prepared
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.parts import host_key
 from orchestrator.records import Digest, Provenance, Verdict
@@ -77,6 +77,8 @@ def replay(
         store = Store(Path(scratch))
         with evaluator(store) as evaluating:
             (evaluation,) = evaluating.evaluate([submission])
+        if evaluation.verdict.state == "quarantined":
+            raise InfrastructureError(f"{history.candidate_id}: not evaluated again: {evaluation.verdict.cause}")
         today = described(store, evaluation.verdict)
     known = run.provenance.read()
     return Replay(

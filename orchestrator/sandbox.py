@@ -143,8 +143,10 @@ class Container:
     def close_silent(self) -> End:
         """Close a container that ended without a word, where that was the candidate's doing.
 
-        Under runc no process inside can kill process 1, so its SIGKILL without an out-of-memory kill came from
-        outside. Under gVisor the whole sandbox dies of what a candidate does, so silence there is the candidate's.
+        Under runc no process inside can kill process 1 or make it end by itself, so its SIGKILL without an
+        out-of-memory kill came from outside, and its exit with 0 without a word is what it does where the stream to
+        the host is lost. Under gVisor the whole sandbox dies of what a candidate does, so silence there is the
+        candidate's.
 
         Raises:
             InfrastructureError: somebody else ended it; it is closed all the same.
@@ -153,9 +155,11 @@ class Container:
         end = self.close(grace=GRACE)
         gone = end.exit_code is None  # removed, or lost by an engine that was started again
         roomy = end.usage.peak_memory is not None and end.usage.peak_memory < ROOMY * self.spec.limits.memory
-        unexplained = self.spec.runtime == "runc" and end.exit_code == SIGKILL_EXIT and not end.oom_killed and roomy
-        if elsewhere or gone or unexplained:
+        runc = self.spec.runtime == "runc" and not end.oom_killed
+        if elsewhere or gone or (runc and end.exit_code == SIGKILL_EXIT and roomy):
             raise InfrastructureError(f"container {self.id[:12]} was killed from outside")
+        if runc and end.exit_code == 0:
+            raise InfrastructureError(f"the stream of container {self.id[:12]} was lost")
         return end
 
     def close(self, *, grace: int = 0) -> End:

@@ -73,7 +73,7 @@ class Testimony:
 
     @property
     def log_bytes(self) -> int:
-        """Bytes of output that were kept."""
+        """Bytes of output that were kept, not all that were printed."""
         return sum(len(kept) for kept in self._streams.values())
 
     @property

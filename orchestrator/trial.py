@@ -88,7 +88,7 @@ class Trial:
             if arrival.frame is None:
                 self._mark(said.stage, arrival.at)
                 return ("wire", arrival.broken) if arrival.broken else ("death", None)
-            self._hear(arrival.at - self._claimed)
+            self._hear(arrival.at)
             stage = said.stage
             try:
                 entered = said.take(arrival.frame)
@@ -105,10 +105,12 @@ class Trial:
         seconds: float = getattr(self.deadlines, "import_" if said.stage == "import" else said.stage)
         return seconds
 
-    def _hear(self, seconds: float) -> None:
+    def _hear(self, now: float) -> None:
+        """Take the time of the first frame, which ends the claim and begins the first stage."""
         if not self._heard:
             self._heard = True
-            self._seconds["claim"] = max(0.0, seconds)
+            self._seconds["claim"] = max(0.0, now - self._claimed)
+            self._began = now
 
     def _enter(self, said: Testimony, before: str, now: float) -> None:
         self._mark(before, now)

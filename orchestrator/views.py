@@ -190,8 +190,8 @@ VERDICTS = View(
         peak_memory | measured.peak_memory | bytes
         exit_code | measured.exit_code | of its container
         oom_killed | measured.oom_killed | whether the memory limit was reached
-        log_bytes | measured.log_bytes | bytes that it printed
-        truncated | measured.truncated | whether not all of them were stored
+        log_bytes | measured.log_bytes | bytes of its output that were stored
+        truncated | measured.truncated | whether its output reached the end of what is stored
         stdout | measured.stdout | SHA-256 of what was stored
         stderr | measured.stderr | SHA-256 of what was stored
         container_id | measured.container_id | the container that it ran in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import sys
@@ -175,10 +176,10 @@ class LlmTrainer:
 @contextlib.contextmanager
 def _corpus(entries: Sequence[Entry], *, beside: Path) -> Iterator[Path]:
     """Clear the place of `beside`, and lend a file of `entries` in a scratch folder next to it."""
-    prefix = f".{beside.name}-"  # as the worker names its own scratch folder
+    prefix = f".{beside.name}.adapter-"  # as the worker names its own scratch folder
     try:
         beside.parent.mkdir(parents=True, exist_ok=True)
-        for stale in (beside, *beside.parent.glob(f"{prefix}*")):
+        for stale in (beside, *beside.parent.glob(f"{glob.escape(prefix)}*")):
             shutil.rmtree(stale, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(dir=beside.parent, prefix=prefix))
     except OSError as error:

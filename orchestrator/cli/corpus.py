@@ -21,6 +21,7 @@ from orchestrator.cli.options import (
     set_option,
 )
 from orchestrator.cli.options import data as data_console
+from orchestrator.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -139,7 +140,10 @@ def corpus_qualify(
 
     config = configured(config_path, overrides)
     console = prose()
-    names = None if listed is None else frozenset(listed.read().split())
+    try:
+        names = None if listed is None else frozenset(listed.read().split())
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--names: is no text: {error}") from error
     with console.status("curating"):
         seeds = curated(config, cache=cache, names=names, report=_say)[:limit]
     prepared = prepare(config.protocol, cache)
@@ -191,8 +195,6 @@ def corpus_export(*, run: str, out: Path, cycle: int | None, chosen: str, runs: 
 
 def _refuse_other(frozen: Path, decisive: Mapping[str, Any]) -> None:
     """Raise ConfigError where the corpus was built by another configuration; an older version did not keep it."""
-    from orchestrator.errors import ConfigError
-
     before = json.loads(frozen.read_text(encoding="utf-8")) if frozen.is_file() else decisive
     changed = [key for key in sorted({*before, *decisive}) if before.get(key) != decisive.get(key)]
     if changed:

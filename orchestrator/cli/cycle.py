@@ -36,18 +36,21 @@ def cycle(
     """
     from orchestrator.cycle import Loop
     from orchestrator.ledger import run_lock
-    from orchestrator.parts import check, real_parts
+    from orchestrator.parts import check, check_images, real_parts
     from orchestrator.run import RunFolder
     from orchestrator.tracker import tracking
     from orchestrator.view import Cycles, View, states_table
 
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
     folder = runs / (name or config.name)
-    if not (folder / "config.json").exists():
+    fresh = not (folder / "config.json").exists()
+    if fresh:
         check(config)
     attach = tracking(config.tracker)
     folder.mkdir(parents=True, exist_ok=True)
     with run_lock(folder), View(prose(), config) as view, _paused():
+        if fresh:
+            check_images(config, cache=cache)
         run = RunFolder.create(folder, config, report=view.say)
         observe = attach(run, view.observe)
         parts = real_parts(run, cache=cache, observe=observe)

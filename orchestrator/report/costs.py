@@ -9,7 +9,7 @@ from typing import Any
 from orchestrator.audit import History
 from orchestrator.records import STAGES, Adapter, CycleSummary, Verdict
 
-CLAIM = "claim"  # the wait for a container, before all stages
+CLAIM = "claim"  # from the claim of a waiting container to its first word, before all stages
 
 
 @dataclass(frozen=True)

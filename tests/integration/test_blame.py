@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.lease import PROCESS
 from orchestrator.parsing import Parsed, Parser
 from orchestrator.records import Verdict
+from orchestrator.sandbox import Container
 from orchestrator.seams import Submission
 from orchestrator.store import Store
 from tests.adversarial.suite import CACHE, FOLDER, config
@@ -34,6 +37,14 @@ def by_the_engine(client: docker.DockerClient, container_id: str) -> None:
 
 def by_a_signal_from_the_host(client: docker.DockerClient, container_id: str) -> None:
     os.kill(client.api.inspect_container(container_id)["State"]["Pid"], signal.SIGKILL)
+
+
+def by_a_lost_stream(client: docker.DockerClient, container_id: str) -> None:
+    del client
+    held = [one for one in gc.get_objects() if isinstance(one, Container) and getattr(one, "id", None) == container_id]
+    for one in held:
+        assert one._socket is not None
+        one._socket.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -81,8 +92,10 @@ def evaluated(tmp_path: Path) -> Verdict:
     return evaluation.verdict
 
 
-@pytest.mark.parametrize("end", [by_the_engine, by_a_signal_from_the_host])
-def test_a_candidate_whose_container_was_killed_from_outside_is_tried_again(tmp_path: Path, end: Ender) -> None:
+@pytest.mark.parametrize("end", [by_the_engine, by_a_signal_from_the_host, by_a_lost_stream])
+def test_a_candidate_whose_container_or_its_stream_was_ended_from_outside_is_tried_again(
+    tmp_path: Path, end: Ender
+) -> None:
     with ending(end, times=1) as ended:
         verdict = evaluated(tmp_path)
     assert len(ended) == 1

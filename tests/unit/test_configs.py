@@ -138,6 +138,9 @@ def test_a_run_that_was_frozen_before_there_were_these_keys_goes_on(tmp_path: Pa
         ("budget.candidats=3", "budget.candidats"),
         ("novelty.tau=1.5", "novelty.tau"),
         ("seed=-1", "seed"),
+        (f"seed={1 << 63}", "seed"),
+        ("novelty.seed=5000000000", "novelty.seed"),
+        ("corpus.tasks=[]", "corpus.tasks"),
         ("protocol.dataset=imagenet", "protocol.dataset"),
         ("name.first=x", "name is a value"),
         ("nonsense", "section.key=value"),
@@ -167,6 +170,10 @@ def test_numbers_and_dates_are_read_as_people_mean_them() -> None:
         ("completion=false", "strip_boilerplate needs completion"),
         ("llm.decoding.max_new_tokens=1000", "lower the first"),
         ("sandbox.deadlines.train=1500", "a start and all stages may take"),
+        ("prompt.style=paper", "lower the first to"),
+        ("protocol.lr=0.02", "qualify again"),
+        ("corpus.qualified=nowhere.jsonl", "there is no nowhere.jsonl"),
+        ("corpus.lemur=nn-dataset", "must pin one version"),
     ],
 )
 def test_what_a_run_would_fail_on_later_is_refused_before_it_is_frozen(

@@ -214,6 +214,12 @@ def test_one_run_under_two_names_is_refused(runs: Path) -> None:
     assert f"one and {runs / 'one'} are the same run" in done.output
 
 
+def test_json_refuses_two_columns_of_one_name(runs: Path) -> None:
+    done = query(runs, "one", "SELECT 1 AS n, 2 AS n", "--format", "json")
+    assert done.exit_code == 2
+    assert "name each with AS" in done.output
+
+
 def test_a_file_that_cannot_be_written_is_bad_usage(runs: Path, tmp_path: Path) -> None:
     for kind in ("csv", "parquet"):
         done = query(runs, "one", "SELECT 1", "--format", kind, "--out", str(tmp_path / "nowhere" / "rows"))

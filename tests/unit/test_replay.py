@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator.audit import history
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.fakes import FakeEvaluator
+from orchestrator.records import Evaluation
 from orchestrator.replay import Replay, environments, hosts, replay, sandboxed
 from orchestrator.run import RunFolder
+from orchestrator.seams import Submission
 from orchestrator.store import Store
 from tests.unit.recorded_run import recorded
 
@@ -44,6 +47,23 @@ def test_another_accuracy_and_other_predictions_are_named(run: RunFolder) -> Non
 def test_a_failure_that_passes_today_is_another_result(run: RunFolder) -> None:
     done = again(run, FAILED)
     assert (done.result[0].recorded, done.result[0].today) == ("failed", "passed")
+
+
+class Quarantining(FakeEvaluator):
+    """One that the infrastructure fails."""
+
+    def evaluate(self, submissions: Iterable[Submission]) -> Iterator[Evaluation]:
+        for one in super().evaluate(submissions):
+            failed = {"state": "quarantined", "cause": "no engine", "accuracy": None, "predictions": None}
+            yield one.model_copy(update={"verdict": one.verdict.model_copy(update=failed)})
+
+
+def test_a_replay_that_the_infrastructure_fails_is_no_other_result(run: RunFolder) -> None:
+    def evaluator(store: Store) -> FakeEvaluator:
+        return Quarantining(store, protocol=run.config.protocol.hash())
+
+    with pytest.raises(InfrastructureError, match="no engine"):
+        replay(run, history(run, PASSED), evaluator=evaluator, dataset="0" * 64)
 
 
 def test_a_replay_writes_nothing_into_the_run(run: RunFolder) -> None:

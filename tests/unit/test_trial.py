@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -75,6 +76,15 @@ def test_a_container_that_never_gets_to_the_program_is_a_failure_of_ours(said: t
     with pytest.raises(InfrastructureError, match=f"took no program: .*{why}"):
         running.run()
     assert container.closed
+
+
+def test_the_claim_is_no_part_of_the_first_stage() -> None:
+    running, container = trial(IMPORTED, DIED)
+    for late, arrival in enumerate(container.arrivals, start=1):  # the first word after 0.02 s, the death after 0.04
+        container.arrivals[late - 1] = replace(arrival, at=time.monotonic() + 0.02 * late)
+    execution, _, _ = running.run()
+    assert execution.seconds["claim"] == pytest.approx(0.02, abs=0.01)
+    assert execution.seconds["import"] == pytest.approx(0.02, abs=0.001)
 
 
 @pytest.mark.parametrize(("last", "ended_by"), [((DIED,), "death"), ((), "deadline")], ids=["dies", "hangs"])

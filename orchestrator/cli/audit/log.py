@@ -38,7 +38,7 @@ def audit_log(*, run: str, candidate_id: str, runs: Path) -> None:
             continue
         click.echo(_shown(folder.store.get(stored)))
     if measured.truncated:
-        click.echo(f"--- {measured.log_bytes} bytes in all; the rest was not stored", err=True)
+        click.echo(f"--- {measured.log_bytes} bytes were stored; what came after them was not", err=True)
 
 
 def _shown(content: bytes) -> bytes:

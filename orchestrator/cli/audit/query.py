@@ -72,6 +72,8 @@ def audit_query(*, arguments: tuple[str, ...], kind: str, out: Path | None, runs
             _send(database.parquet(sql), out)
             return
         answer = database.ask(sql)
+    if kind == "json" and len(set(answer.columns)) < len(answer.columns):
+        raise ConfigError("query: two columns have one name, which JSON cannot hold: name each with AS")
     if out is not None:
         text = "".join(f"{line}\n" for line in _lines(answer, kind, width=None, escape=False))
         _write(text.encode(), out)

@@ -117,7 +117,7 @@ def _claims(verdict: Verdict, *, twin: str) -> Table:
         "accuracy": ("-", "-" if verdict.accuracy is None else f"{verdict.accuracy:.4%}"),
         "peak memory": ("-", "-" if measured.peak_memory is None else f"{measured.peak_memory / MIB:,.0f} MiB"),
         "CPU": ("-", "-" if measured.cpu_seconds is None else f"{measured.cpu_seconds:.1f} s"),
-        "output": ("-", f"{measured.log_bytes:,} bytes" + (", cut" if measured.truncated else "")),
+        "output": ("-", f"{measured.log_bytes:,} bytes stored" + (", cut" if measured.truncated else "")),
     }
     return _table("claimed beside measured", ("", "claimed", "measured"), [(name, *row) for name, row in rows.items()])
 

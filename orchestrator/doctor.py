@@ -53,7 +53,7 @@ def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
     the engine and the kernel enforce what they are given. Under gVisor the process limit keeps its floor.
 
     Raises:
-        InfrastructureError: no container could be started under that runtime.
+        InfrastructureError: no container could be started under that runtime, or a probe could not be tried.
     """
     sandbox = config.sandbox
     import_seconds = IMPORT_SECONDS[sandbox.runtime]
@@ -61,6 +61,7 @@ def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
     limits = sandbox.limits.model_copy(update=SMALL)
     if sandbox.runtime == "runsc":
         limits = limits.model_copy(update={"pids": 1024, "memory": 2048 * MIB})
+    # the images must fit: the protocol is not what is examined
     least = COPIES * images_size(prepared, config.protocol) + limits.memory // 2
     limits = limits.model_copy(update={"memory": max(limits.memory, least)})
     small = sandbox.model_copy(update={"limits": limits, "deadlines": deadlines})

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from orchestrator.cli.options import data, json_option, opened, print_json, runs_option
-from orchestrator.records.states import STAGES, Decision, FailedState
+from orchestrator.records.states import STAGES, Decision, VerdictState
 
 if TYPE_CHECKING:
     from orchestrator.audit import History
 
 HEAD = ("candidate", "state", "stage", "accuracy", "seconds", "tokens", "nearest", "cause")
-STATES = (*get_args(Decision), *get_args(FailedState), "passed", "pending")
+STATES = (*get_args(Decision), *get_args(VerdictState), "pending")
 RIGHT = frozenset({"accuracy", "seconds", "tokens"})
 TIMES = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 

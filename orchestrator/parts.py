@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator import corpus, prompts, provenance, qualify
+from orchestrator import assets, corpus, prompts, provenance, qualify
 from orchestrator.account import commitment
 from orchestrator.baseline import CorpusGenerator
 from orchestrator.config import Config
@@ -44,9 +44,11 @@ def check(config: Config) -> None:
             f"sandbox.deadlines.life is {deadlines.life:g} s, but a start and all stages may take"
             f" {deadlines.needed() + deadlines.ready:g} s: raise it"
         )
-    modelled = llm.sampler == "model" and llm.model.device != "cpu"
+    if llm.sampler == "model":
+        assets.check(llm.model)
+    on_gpu = llm.sampler == "model" and llm.model.device != "cpu"
     first = os.environ.get("CUDA_VISIBLE_DEVICES", FIRST_GPU).partition(",")[0].strip()
-    if modelled and config.budget.overlap and first in config.sandbox.gpus:
+    if on_gpu and config.budget.overlap and first in config.sandbox.gpus:
         raise ConfigError(
             f"sandbox.gpus holds GPU {first}, on which the language model would generate meanwhile: set budget.overlap"
             " to false, or give candidates other GPUs"

@@ -125,7 +125,7 @@ def test_a_local_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.Mon
     assert assets.model(ModelSpec(source="./weights"), tmp_path).spec.source == str(tmp_path / "weights")
 
 
-@pytest.mark.parametrize("source", ["./missing", "/nowhere/model", "missing.gguf"])
+@pytest.mark.parametrize("source", ["./missing", "/nowhere/model", "missing.gguf", "~nobody/m", "a/b/c"])
 def test_a_missing_path_is_a_configuration_error(tmp_path: Path, source: str) -> None:
     with pytest.raises(ConfigError, match=r"llm\.model\.source"):
         assets.model(ModelSpec(source=source), tmp_path)

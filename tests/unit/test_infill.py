@@ -55,7 +55,14 @@ def test_functions_of_the_module_are_no_methods() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "class A:\n    def f(self", "class A:\n    def f(self):", "class A:\n    def f(self):\nx"]
+    "text",
+    [
+        "",
+        "class A:\n    def f(self",
+        "class A:\n    def f(self):",
+        "class A:\n    def f(self):\nx",
+        "class A:\n    def f(self): return 1\n    x = [\n        1\n    ]",
+    ],
 )
 def test_text_without_a_body_to_cut_is_left_alone(text: str) -> None:
     assert cut_out(text, choice=0) is None
@@ -64,3 +71,13 @@ def test_text_without_a_body_to_cut_is_left_alone(text: str) -> None:
 def test_tabs_and_bodies_that_begin_with_a_blank_line_are_cut() -> None:
     text = "class A:\n\tdef f(self):\n\n\t\treturn 1\n\tx = 2\n"
     assert cut_out(text, choice=0) == f"class A:\n\tdef f(self):\n\t\t{MISSING}\n\tx = 2\n"
+
+
+def test_a_head_may_end_in_a_comment_and_hold_colons() -> None:
+    head = "class A:\n    def f(self, x: int = {1: 2}[1],  # :\n    ) -> int:  # noqa: A\n"
+    assert cut_out(f"{head}        if x:\n            x = 1\n", choice=0) == f"{head}        {MISSING}\n"
+
+
+def test_a_method_in_one_line_is_left_and_the_next_is_cut() -> None:
+    text = "class A:\n    def f(self): return 1\n    def g(self):\n        return 2"
+    assert cut_out(text, choice=0) == f"class A:\n    def f(self): return 1\n    def g(self):\n        {MISSING}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -111,8 +112,25 @@ def test_other_damage_is_an_error_that_names_the_file(tmp_path: Path, damage: by
     run = recorded(tmp_path / "run")
     path = run.path / "cycle-001" / "verdicts.jsonl"
     path.write_bytes(damage + path.read_bytes())
-    with pytest.raises(LedgerError, match=r"verdicts\.jsonl"):
+    with pytest.raises(LedgerError, match=r"verdicts\.jsonl, line 1"):
         asked("SELECT * FROM verdicts", run.path)
+
+
+def test_a_misspelt_field_is_an_error_and_no_null(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "run")
+    path = run.path / "cycle-001" / "verdicts.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"accuracy"', b'"acuracy"', 1))
+    with pytest.raises(LedgerError, match=r"verdicts\.jsonl, line 1: not a Verdict"):
+        asked("SELECT * FROM verdicts", run.path)
+
+
+def test_a_folder_that_only_resembles_a_cycle_is_left_out_and_a_missing_cycle_is_named(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "run", cycles=3)
+    shutil.copytree(run.path / "cycle-002", run.path / "cycle-002.bak")
+    assert asked("SELECT count(*) FROM cycles", run.path).rows == [(3,)]
+    shutil.rmtree(run.path / "cycle-002")
+    with pytest.raises(LedgerError, match="has cycle 3 and lacks cycle 2: put its folder back"):
+        asked("SELECT count(*) FROM cycles", run.path)
 
 
 @pytest.mark.parametrize(

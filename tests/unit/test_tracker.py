@@ -161,7 +161,8 @@ def test_a_disk_that_fills_in_the_middle_is_told_once_too(tmp_path: Path) -> Non
 def test_files_of_others_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     run = Watched(tmp_path / "run")
     run.run()
-    others = [run.folder / "tensorboard" / "notes.txt", run.folder / "tensorboard" / "cycles" / "mine.txt"]
+    folder = run.folder / "tensorboard"
+    others = [folder / "notes.txt", *(folder / "cycles" / name for name in ("mine.txt", "events.out.tfevents.1.me.2"))]
     for path in others:
         path.write_text("mine")
     run.run()

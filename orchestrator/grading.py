@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from orchestrator.run import CycleFolder
 from orchestrator.sampling import candidate_id
 
 Get = Callable[[Digest], bytes]
+NOT_DERIVED = {"measured", "functional_duplicates", "fingerprinted"}  # seconds; and what needs the cycles before
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -166,25 +169,29 @@ def _check_summary(folder: CycleFolder, config: Config, *, corpus: tuple[int, in
     (summary, *more), where = folder.summary.read(), f"{folder.summary.path}, line 1"
     if more:
         raise LedgerError(f"{folder.summary.path}, line 2: is a second summary")
-    verdicts, novelty = folder.verdicts.read(), folder.novelty.read()
-    generated = len(folder.completions.read())
-    states = stats.terminal_states(generated=generated, verdicts=verdicts, novelty=novelty)
-    scores = stats.accuracies(verdicts)
     seeds, before = corpus
-    grows = config.llm.iterate
-    derived = {
-        "cycle": folder.number,
-        "generated": generated,
-        "states": states,
-        "valid": len(scores),
-        "above_threshold": 0 if summary.threshold is None else sum(one > summary.threshold for one in scores),
-        "admitted": states.get("admitted", 0),
-        "rejected_duplicates": states.get("duplicate", 0),
-        "corpus_before": before if grows else seeds,
-        "corpus_after": before + len(folder.entries.read()) if grows else seeds,
-        "accuracy_best": max(scores, default=None),
-        "protocol": config.protocol.hash(),
-    }
-    for key, value in derived.items():
-        if getattr(summary, key) != value:
-            raise LedgerError(f"{where}: {key} is {getattr(summary, key)}; the ledgers make it {value}")
+    grows, admission = config.llm.iterate, config.admission
+    derived = stats.summarise(
+        cycle=folder.number,
+        completions=folder.completions.read(),
+        verdicts=folder.verdicts.read(),
+        novelty=folder.novelty.read(),
+        adapter=None,
+        threshold=admission.reported_threshold if admission.threshold is None else admission.threshold,
+        corpus=(before, before + len(folder.entries.read())) if grows else (seeds, seeds),
+        guessing=(summary.chance, summary.majority),
+        protocol=config.protocol.hash(),
+    )
+    found, due = (one.model_dump(exclude=NOT_DERIVED) for one in (summary, derived))
+    for key, value in due.items():
+        if not _equal(found[key], value):
+            raise LedgerError(f"{where}: {key} is {found[key]}; the ledgers make it {value}")
+
+
+def _equal(one: object, other: object) -> bool:
+    """Whether two values are equal, numbers to rounding: versions of scipy differ in the last bits."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=ROUNDING)
+    return one == other

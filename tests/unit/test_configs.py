@@ -150,11 +150,18 @@ def test_a_run_that_was_frozen_before_there_were_these_keys_goes_on(tmp_path: Pa
         ("budget={first: 3, dynamic_from: 1}", "budget: .*first is 3, but dynamic_from is 1"),
         ("protocol.lr=.nan", "finite numbers"),
         ("prompt={1: a, b: c}", "text, finite numbers"),
+        ("admission.reported_threshold=0.9", "counts only where"),
+        ("budget={dynamic_from: 2, admitted: 30, cap: 20}", "is never reached"),
     ],
 )
 def test_a_wrong_override_is_refused_and_named(override: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         load(CONFIGS / "quickstart.yaml", (override,))
+
+
+def test_a_run_without_a_threshold_has_no_stopping_criterion() -> None:
+    with pytest.raises(ConfigError, match=r"stop\.enabled needs a share above a threshold"):
+        load(CONFIGS / "quickstart.yaml", ("admission.threshold=null", "stop.enabled=true"))
 
 
 def test_numbers_and_dates_are_read_as_people_mean_them() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -190,6 +191,17 @@ def test_counts_that_do_not_add_up_are_found_though_the_journal_was_written_anew
     rechained(run, change)
     said = f"line 1: {key} is {counted + 1}; the ledgers make it {counted}"
     with pytest.raises(LedgerError, match=rf"summary\.jsonl, {said}"):
+        verify(run, labels=labels)
+
+
+@pytest.mark.parametrize("key", ["valid_rate", "accuracy_mean", "above_rate"])
+def test_a_rate_that_the_ledgers_do_not_make_is_found_though_the_journal_was_written_anew(run: Path, key: str) -> None:
+    def change(folder: Path) -> None:
+        path = folder / "cycle-002" / "summary.jsonl"
+        path.write_bytes(re.sub(rf'"{key}":[0-9.]+'.encode(), f'"{key}":0.987'.encode(), path.read_bytes()))
+
+    rechained(run, change)
+    with pytest.raises(LedgerError, match=rf"summary\.jsonl, line 1: {key} is 0\.987; the ledgers make it 0\.\d+"):
         verify(run, labels=labels)
 
 

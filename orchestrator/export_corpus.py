@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ConfigError
 from orchestrator.query import SAFE
-from orchestrator.records import Entry, Novelty
+from orchestrator.records import Claimed, Entry, Novelty
 from orchestrator.run import RunFolder
+from orchestrator.twins import twins
 
 JSON_LINES = "corpus.jsonl"
 SHARD = 10_000  # rows of one Parquet file
@@ -42,6 +43,9 @@ COLUMNS = (
     Column("nearest_in", TEXT, "where that stands: in the corpus, or in the entry's own cycle"),
     Column("nearest_estimate", NUMBER, "Jaccard similarity to it as MinHash estimates it, which decided"),
     Column("nearest_exact", NUMBER, "the exact Jaccard similarity of the two sets of token shingles"),
+    Column("parameters", WHOLE, "of the network, as its container claimed; null where it was not asked"),
+    Column("fingerprint", TEXT, "SHA-256 of the operations that it executes, as its container claimed"),
+    Column("functional_twin", TEXT, "the first earlier valid program with that fingerprint; null where there is none"),
 )
 
 
@@ -49,11 +53,14 @@ COLUMNS = (
 class Corpus:
     """The entries of a run up to the end of cycle `cycles`, in the order in which they are trained on.
 
-    `parts` holds the seed corpus and then what each cycle admitted; `novelty` is what was decided about an entry.
+    `parts` holds the seed corpus and then what each cycle admitted; `novelty` is what was decided about an entry,
+    `claimed` what its container said of it; `twins` names the first earlier program that claims to compute the same.
     """
 
     parts: tuple[Sequence[Entry], ...]
     novelty: dict[str, Novelty]
+    claimed: dict[str, Claimed]
+    twins: Mapping[str, str]
 
     @property
     def cycles(self) -> int:
@@ -77,14 +84,16 @@ def corpus_of(run: RunFolder, *, cycle: int | None = None) -> Corpus:
         raise ConfigError(f"{run.path}: its seed corpus is not whole yet; let `orchestrate cycle` build it first")
     parts: list[Sequence[Entry]] = [run.corpus.read()]
     novelty: dict[str, Novelty] = {}
+    claimed: dict[str, Claimed] = {}
     for folder in run.cycles():
         if not folder.entries.whole or folder.number > (folder.number if cycle is None else cycle):
             break
         parts.append(folder.entries.read())
         novelty |= {one.candidate_id: one for one in folder.novelty.read() if one.decision == "admitted"}
+        claimed |= {one.candidate_id: one.claimed for one in folder.verdicts.read() if one.candidate_id in novelty}
     if cycle is not None and cycle > len(parts) - 1:
         raise ConfigError(f"--cycle {cycle}: {run.path} has {len(parts) - 1} cycles whose admitted programs are whole")
-    return Corpus(tuple(parts), novelty)
+    return Corpus(tuple(parts), novelty, claimed, twins(run).earlier)
 
 
 def rows(run: RunFolder, corpus: Corpus) -> Iterator[dict[str, Any]]:
@@ -106,6 +115,7 @@ def rows(run: RunFolder, corpus: Corpus) -> Iterator[dict[str, Any]]:
                 "accuracy": entry.accuracy,
                 "protocol": entry.protocol,
                 **_nearest(corpus.novelty.get(entry.entry_id)),
+                **_computed(entry, corpus),
             }
 
 
@@ -134,6 +144,15 @@ def _nearest(novelty: Novelty | None) -> dict[str, Any]:
         "nearest_in": where,
         "nearest_estimate": None if nearest is None else nearest.estimate,
         "nearest_exact": None if nearest is None else nearest.exact,
+    }
+
+
+def _computed(entry: Entry, corpus: Corpus) -> dict[str, Any]:
+    claimed = corpus.claimed.get(entry.entry_id)
+    return {
+        "parameters": None if claimed is None else claimed.parameters,
+        "fingerprint": entry.fingerprint if claimed is None else claimed.fingerprint,
+        "functional_twin": corpus.twins.get(entry.entry_id),
     }
 
 

@@ -16,6 +16,7 @@ from orchestrator.records import Digest, Entry, ModelSpec, Provenance, canonical
 from orchestrator.weights import digests
 
 CHECKOUT = Path(__file__).parent.parent
+CODE = ("orchestrator", "sandbox_image", "llm", "docker", "pyproject.toml")  # kept results may change beside it
 GIT_SECONDS = 20
 NO_MODEL = "none"
 PACKAGES = (
@@ -145,7 +146,7 @@ def git(checkout: Path, *arguments: str) -> str | None:
 
 
 def _dirty(checkout: Path) -> bool | None:
-    status = git(checkout, "status", "--porcelain", "--untracked-files=no")
+    status = git(checkout, "status", "--porcelain", "--untracked-files=no", "--", *CODE)
     return None if status is None else bool(status)
 
 

@@ -250,7 +250,9 @@ CYCLES = View(
 CORPUS = View(
     name="corpus",
     row="one entry of the corpus: cycle 0 holds the seeds",
-    source="(FROM ledger_corpus UNION ALL FROM ledger_entries)",
+    source="(FROM ledger_corpus UNION ALL SELECT entry.* REPLACE (judged.claimed.fingerprint AS fingerprint)"
+    " FROM ledger_entries AS entry LEFT JOIN ledger_verdicts AS judged"
+    " ON entry.run = judged.run AND entry.cycle = judged.cycle AND entry.entry_id = judged.candidate_id)",
     columns=_columns("""
         run | the run, as it was named on the command line
         cycle | the cycle that added it, 0 for seeds
@@ -261,7 +263,7 @@ CORPUS = View(
         source | SHA-256 of the program
         shingles | SHA-256 of its shingle set
         protocol | SHA-256 of what defines the accuracy
-        fingerprint | of a qualified seed, claimed: SHA-256 of what its forward pass executes
+        fingerprint | claimed: SHA-256 of what its forward pass executes; of seeds where they were qualified
         prompt | list_filter(messages, lambda message: message.role <> 'assistant')[-1].content | what was asked
         text | list_filter(messages, lambda message: message.role = 'assistant')[-1].content | what is trained on
     """),

@@ -11,6 +11,8 @@ from orchestrator.config import Config, load
 from orchestrator.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from orchestrator.run import RunFolder
@@ -62,6 +64,23 @@ def opened(run: str, runs: Path) -> RunFolder:
 
     folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
     return RunFolder.load(folder, report=lambda message: click.echo(message, err=True))
+
+
+def several(names: Sequence[str], runs: Path) -> dict[str, RunFolder]:
+    """Return the runs that `names` name, as `opened` does; one that is named twice counts once.
+
+    Raises:
+        ConfigError: two different names are one run.
+    """
+    seen: dict[Path, str] = {}
+    found: dict[str, RunFolder] = {}
+    for name in names:
+        folder = opened(name, runs)
+        first = seen.setdefault(folder.path.resolve(), name)
+        if first != name:
+            raise ConfigError(f"{first} and {name} are the same run: name it once")
+        found[name] = folder
+    return found
 
 
 def prose() -> Console:

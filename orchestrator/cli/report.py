@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import FOLDER, data, json_option, opened, print_json, runs_option
+from orchestrator.cli.options import FOLDER, data, json_option, print_json, runs_option, several
 
 if TYPE_CHECKING:
     from orchestrator.run import RunFolder
@@ -33,7 +33,7 @@ def report(*, names: tuple[str, ...], runs: Path, out: Path | None, gallery: int
     """
     from orchestrator.report.document import named, write
 
-    folders = [opened(name, runs) for name in names]
+    folders = list(several(names, runs).values())
     if out is not None:
         for path in write(folders, out, exhibits=gallery):
             click.echo(f"written: {path}", err=True)
@@ -47,7 +47,7 @@ def _cycles(folder: RunFolder, *, jsonl: bool, name: str | None) -> None:
     from orchestrator.escape import escaped_line
     from orchestrator.view import Cycles, states_table
 
-    summaries = [summary for cycle in folder.cycles() for summary in cycle.summary.read()]
+    summaries = [one for cycle in folder.cycles() if cycle.summary.whole for one in cycle.summary.read()]
     if jsonl:
         for summary in summaries:
             print_json(({} if name is None else {"run": name}) | summary.model_dump(mode="json"))

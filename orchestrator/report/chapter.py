@@ -38,9 +38,7 @@ def chapter(run: Results) -> Chapter:
 
 def _notes(run: Results) -> tuple[str, ...]:
     notes = [f"Accuracies are of the first epoch on {run.guessing}."] if run.summaries else []
-    under_way = run.begun - len(run.summaries)
-    if under_way:
-        notes.append(f"Cycle {run.begun} has begun and is not whole: it is in no number.")
+    notes += [f"Cycle {number} has begun and is not whole: it is in no number." for number in run.unfinished]
     if run.quarantined:
         names = ", ".join(run.quarantined)
         notes.append(f"Infrastructure failed on {len(run.quarantined)} candidates, which are in no rate: {names}.")
@@ -49,25 +47,28 @@ def _notes(run: Results) -> tuple[str, ...]:
 
 def cycles(run: Results) -> Table:
     """Return every whole cycle, in the form of the paper's Tables 3, 4 and 6, with intervals."""
-    head = ("cycle", "generated", "valid", "best", "mean", "median", "deviation", f"above {run.threshold}")
+    head = ("cycle", "generated", "valid", "programs", "best", "mean", "median", "deviation", f"above {run.threshold}")
     note = (
         "Wilson's 95 % interval for shares, Student's for the mean; n candidates. Best, mean, median and standard"
-        " deviation are of the first-epoch accuracy. The corpus counts its seeds and what was admitted."
-        f" {run.guessing}."
+        " deviation are of the first-epoch accuracy. Programs: different ones among the valid. Rejections:"
+        " near-duplicates before each admission, on average (paper, Appendix C). The corpus counts its seeds and what"
+        f" was admitted. {run.guessing}."
     )
     return Table(
         "Cycles (form of the paper's Table 3)",
-        (*head, "admitted", "duplicates", "corpus"),
-        tuple(_cycle(summary) for summary in run.summaries),
+        (*head, "admitted", "duplicates", "rejections", "corpus"),
+        tuple(_cycle(run, summary) for summary in run.summaries),
         note=note,
     )
 
 
-def _cycle(summary: CycleSummary) -> tuple[str, ...]:
+def _cycle(run: Results, summary: CycleSummary) -> tuple[str, ...]:
+    pool = run.pool([summary])
     return (
         str(summary.cycle),
         str(summary.generated),
         Estimate(summary.valid_rate, summary.valid_interval).text,
+        str(pool.programs),
         percent(summary.accuracy_best),
         Estimate(summary.accuracy_mean, summary.accuracy_interval).text,
         percent(summary.accuracy_median),
@@ -75,6 +76,7 @@ def _cycle(summary: CycleSummary) -> tuple[str, ...]:
         Estimate(summary.above_rate, summary.above_interval).text,
         str(summary.admitted),
         str(summary.rejected_duplicates),
+        "-" if pool.rejections is None else f"{pool.rejections:.1f}",
         f"{summary.corpus_after:,}",
     )
 
@@ -87,7 +89,7 @@ def beside(run: Results, paper: Trajectory) -> Table:
     for one in paper.checkpoints:
         if one.cycle in mine:
             own.append(len(rows))
-            rows.append(_own(run.label, mine[one.cycle]))
+            rows.append(_own(run, mine[one.cycle]))
         rows.append(_theirs(one))
     known = run.dataset in TRAJECTORIES
     other = "" if known else f"The paper has no {run.dataset}: this is its main run. "
@@ -100,9 +102,9 @@ def beside(run: Results, paper: Trajectory) -> Table:
     return Table(title, head, tuple(rows), note=note, words=frozenset({"run"}), emphasis=frozenset(own))
 
 
-def _own(label: str, summary: CycleSummary) -> tuple[str, ...]:
-    cycle, _, *numbers, _, above, admitted, _, corpus = _cycle(summary)
-    return (cycle, label, *numbers, above, admitted, corpus)
+def _own(run: Results, summary: CycleSummary) -> tuple[str, ...]:
+    cycle, _, valid, _, *numbers, _, above, admitted, _, _, corpus = _cycle(run, summary)
+    return (cycle, run.label, valid, *numbers, above, admitted, corpus)
 
 
 def _theirs(paper: Checkpoint) -> tuple[str, ...]:

@@ -10,8 +10,16 @@ from orchestrator.report.estimate import Estimate, bound, percent
 from orchestrator.report.paper import ABLATIONS, CIFAR10, CIFAR100, SVHN, VALID_INTERVAL, printed
 from orchestrator.report.pool import Pool
 from orchestrator.report.results import Results
+from orchestrator.report.surroundings import drift
 from orchestrator.report.table import Table
 from orchestrator.run import dump, flat
+
+IDENTITIES = ("protocol", "code")
+PARTS = ("image", "engine", "kernel", "runtime", "device", "threads")  # of an environment
+RESEMBLE = (
+    "Those of one cycle come from one adapter, or are drawn from one corpus, and resemble each other, and equal"
+    " programs count each time, so that the cycles themselves differ by more than these intervals say"
+)
 
 
 def comparison(runs: Sequence[Results]) -> tuple[Table, ...]:
@@ -22,6 +30,8 @@ def comparison(runs: Sequence[Results]) -> tuple[Table, ...]:
         tables.append(apart)
     if any(run.last is not None for run in ended):
         tables.append(changes(ended))
+    if any(run.places for run in ended):
+        tables.append(surroundings(ended))
     if ended:
         tables += [ablations(ended), totals(ended), ends(ended)]
     return tuple(tables)
@@ -34,7 +44,7 @@ def configurations(runs: Sequence[Results]) -> Table:
     if len(protocols) > 1:
         note = "These runs have different protocols: their accuracies may not be compared with each other."
     rows = tuple(_configuration(run) for run in runs)
-    head = ("run", "sampled from", "data set", "threshold", "filter", "fine-tuning", "seed", "cycles", "protocol")
+    head = ("run", "sampled from", "data set", "threshold", "filter", "fine-tuning", "seed", "cycles", *IDENTITIES)
     return Table("What was run", head, rows, note=note, words=frozenset(head) - {"seed"})
 
 
@@ -56,6 +66,7 @@ def _configuration(run: Results) -> tuple[str, ...]:
         str(config.seed),
         f"{len(run.summaries)} whole of {config.cycles}",
         config.protocol.hash()[:12],
+        ", then ".join(code.text for code in run.codes) or "-",
     )
 
 
@@ -71,13 +82,25 @@ def differences(runs: Sequence[Results]) -> Table | None:
     return Table("Where the configurations differ", head, rows, words=frozenset(head))
 
 
+def surroundings(runs: Sequence[Results]) -> Table:
+    """Return where the candidates of each run were executed, and how much equal programs differ between places."""
+    rows = [
+        (run.label, place.named, f"{place.candidates:,}", place.environment[:12], *map(place.said, PARTS))
+        for run in runs
+        for place in run.places
+    ]
+    found = drift((run.config.protocol.hash(), run.histories) for run in runs)
+    note = f"An accuracy is exactly reproducible in one environment. {found.text}"
+    head = ("run", "cycles", "executed", "environment", *PARTS)
+    return Table("Where candidates ran", head, tuple(rows), note=note, words=frozenset(head) - {"executed"})
+
+
 def changes(runs: Sequence[Results]) -> Table:
     """Return the last two cycles against the first, and whether the intervals are disjoint."""
     rows = [row for run in runs for row in _changes(run)]
     note = (
-        "Wilson's 95 % interval for shares, Student's for means; n candidates. Those of one cycle come from one adapter"
-        " and resemble each other, so that the cycles themselves differ by more than these intervals say: read them"
-        " beside the spread over cycles below. Novel: no near-duplicate of the corpus or of the own cycle."
+        f"Wilson's 95 % interval for shares, Student's for means; n candidates. {RESEMBLE}: read them beside the spread"
+        " over cycles below. Novel: no near-duplicate of the corpus or of the own cycle."
         f" {_guessing(runs)}."
     )
     head = ("run", "number", "first cycle", "last cycles", "change", "intervals")
@@ -180,10 +203,10 @@ def totals(runs: Sequence[Results]) -> Table:
     rows = tuple(_total(run.label, run.all) for run in runs)
     note = (
         "Candidates of all cycles counted together: Wilson's 95 % interval for shares, Student's for means; n"
-        f" candidates. {_unequal(runs)}{_guessing(runs)}."
+        f" candidates. {RESEMBLE}. Programs: different ones among the valid. {_unequal(runs)}{_guessing(runs)}."
     )
-    head = ("run", "generated", "valid rate", "mean accuracy", "best", "median", "above threshold", "novel of those")
-    return Table("All cycles together", head, rows, note=note, words=frozenset({"run"}))
+    head = ("run", "generated", "valid rate", "programs", "mean accuracy", "best", "median", "above threshold")
+    return Table("All cycles together", (*head, "novel of those"), rows, note=note, words=frozenset({"run"}))
 
 
 def _total(label: str, pool: Pool) -> tuple[str, ...]:
@@ -191,6 +214,7 @@ def _total(label: str, pool: Pool) -> tuple[str, ...]:
         label,
         f"{pool.generated:,}",
         pool.valid_rate.text,
+        f"{pool.programs:,}",
         pool.accuracy.text,
         percent(stats.best(pool.accuracies)),
         percent(stats.middle(pool.accuracies)),

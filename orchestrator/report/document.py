@@ -11,9 +11,14 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.report.chapter import Chapter, chapter
 from orchestrator.report.comparison import comparison
 from orchestrator.report.figures import Figure, figures
+from orchestrator.report.panels import PANELS
 from orchestrator.report.results import Results
 from orchestrator.report.table import Table
 from orchestrator.run import RunFolder
+
+WRITTEN = ("report.md", "report.html")
+FIGURES = "figures"
+SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Document:
 
 
 def write(runs: Sequence[RunFolder], out: Path, *, exhibits: int) -> tuple[Path, ...]:
-    """Write the report on `runs` into the folder `out`, over an earlier one, and return the files for people.
+    """Write the report on `runs` into the folder `out` in place of an earlier one, and return the files for people.
 
     At most about `exhibits` admitted programs are shown in all, shared out among the runs, each of which shows one.
 
@@ -42,10 +47,11 @@ def write(runs: Sequence[RunFolder], out: Path, *, exhibits: int) -> tuple[Path,
     results = [Results.read(run, label=label, most=most) for run, label in zip(runs, labels, strict=True)]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        document = compose(results, figures=figures(results, folder=out / "figures"))
+        _clear(out)
+        document = compose(results, figures=figures(results, folder=out / FIGURES))
         for one in results:
             _write_summary(one, out / one.label)
-        written = (out / "report.md", out / "report.html")
+        written = tuple(out / name for name in WRITTEN)
         for path, text in zip(written, (markdown.render(document), page.render(document)), strict=True):
             path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -54,15 +60,27 @@ def write(runs: Sequence[RunFolder], out: Path, *, exhibits: int) -> tuple[Path,
 
 
 def named(paths: Sequence[Path]) -> list[str]:
-    """Return a name for each run that no other has: its folder's, with a number where two folders share one."""
+    """Return a name for each run that nothing else in a report has: its folder's, with a number where that is taken."""
     names: list[str] = []
     for path in paths:
         name = label = path.resolve().name
         number = 2
-        while label in names:
+        while label in (*names, *WRITTEN, FIGURES):
             label, number = f"{name}-{number}", number + 1
         names.append(label)
     return names
+
+
+def _clear(out: Path) -> None:
+    """Remove the figures and summaries of an earlier report, which may have been of other runs; nothing else."""
+    if not (out / WRITTEN[0]).is_file():
+        return
+    for panel in PANELS:
+        (out / FIGURES / f"{panel.name}.png").unlink(missing_ok=True)
+    for summary in out.glob(f"*/{SUMMARY}"):
+        if [file.name for file in summary.parent.iterdir()] == [SUMMARY]:
+            summary.unlink()
+            summary.parent.rmdir()
 
 
 def compose(results: Sequence[Results], *, figures: tuple[Figure, ...]) -> Document:
@@ -78,4 +96,4 @@ def compose(results: Sequence[Results], *, figures: tuple[Figure, ...]) -> Docum
 def _write_summary(results: Results, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     text = json.dumps(results.plain(), indent=1, allow_nan=False)
-    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")

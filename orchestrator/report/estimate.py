@@ -14,7 +14,8 @@ from orchestrator.records import Interval
 class Estimate:
     """A share or a mean accuracy, as a fraction; None where nothing was observed.
 
-    A value has no interval only where it is the mean of a single observation.
+    A value has no interval only where it is the mean of a single observation. The interval of a mean of equal values
+    has no width, and says nothing about where the mean lies.
     """
 
     value: float | None
@@ -22,7 +23,7 @@ class Estimate:
 
     @property
     def text(self) -> str:
-        """The number in per cent, its interval and n; one observation has a mean and no interval.
+        """The number in per cent, its interval and n; one observation has a mean and no interval, nor have equal ones.
 
         What of an interval lies below 0 or above 100 %, as Student's may for few cycles, is not shown.
         """
@@ -30,12 +31,19 @@ class Estimate:
             return "-"
         if self.interval is None:
             return f"{percent(self.value)} n=1"
+        if not self.has_width:
+            return f"{percent(self.value)} (all equal) n={self.interval.n:,}"
         low, high = 100 * max(0.0, self.interval.low), 100 * min(1.0, self.interval.high)
         return f"{percent(self.value)} [{low:.1f}, {high:.1f}] n={self.interval.n:,}"
 
+    @property
+    def has_width(self) -> bool:
+        """Whether there is an interval that tells anything."""
+        return self.interval is not None and self.interval.low < self.interval.high
+
     def disjoint(self, other: Estimate) -> bool | None:
-        """Whether the two intervals share no point; None where either is not known."""
-        if self.interval is None or other.interval is None:
+        """Whether the two intervals share no point; None where either is not known or has no width."""
+        if self.interval is None or other.interval is None or not (self.has_width and other.has_width):
             return None
         return self.interval.high < other.interval.low or other.interval.high < self.interval.low
 

@@ -17,6 +17,7 @@ SHOWN = 12_000  # characters of a program, and of a diff
 LINES = 400  # of each program, shown and compared: these are texts that may be made to be slow to colour or to compare
 DIFF_LINES = 120
 NOBODY = "no earlier program whose fingerprint is known"
+FINGERPRINT = 12  # characters: as many as tell those of a run apart
 CLAIMS = ("parameters", "layers", "operations")
 
 
@@ -47,6 +48,7 @@ class Exhibit:
         claimed = {} if verdict is None else verdict.claimed.model_dump(include={*CLAIMS, "fingerprint"})
         found += [(f"{name} (claimed)", f"{claimed[name]:,}") for name in CLAIMS if claimed.get(name) is not None]
         if claimed.get("fingerprint") is not None:
+            found.append(("fingerprint (claimed)", claimed["fingerprint"][:FINGERPRINT]))
             found.append(("computes the same (claimed)", f"as {self.twin or NOBODY}"))
         if candidate is not None and candidate.program is not None:
             found.append(("Python tokens", f"{candidate.program.tokens:,}"))
@@ -56,6 +58,9 @@ class Exhibit:
             found.append(("training", f"{verdict.measured.seconds['train']:.1f} s"))
         if verdict is not None and verdict.measured.flags:
             found.append(("flags", "; ".join(verdict.measured.flags)))
+        novelty = self.history.novelty
+        if novelty is not None and novelty.rejection_count is not None:
+            found.append(("near-duplicates before it", str(novelty.rejection_count)))
         return (*found, ("nearest neighbour", self._neighbour))
 
     @property

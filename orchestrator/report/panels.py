@@ -101,7 +101,7 @@ def _corpus(axes: Axes, run: Results, others: Sequence[Results]) -> None:
 
 
 GROUPS = (  # where a candidate ended, from the first stage on: a program is missing after extract, parse or contract
-    ("no program", "#444444", ""),
+    ("no program", "#444444", "..."),
     ("import, instantiate", PURPLE, "xxx"),
     ("forward", VERMILLION, "///"),
     ("train, predict", ORANGE, "\\\\\\"),
@@ -169,7 +169,8 @@ def _paper(axes: Axes, run: Results, field: str) -> None:
     paper = trajectory(run.dataset)
     cycles = [one.cycle for one in paper.checkpoints]
     values = [getattr(one, field) for one in paper.checkpoints]
-    label = f"paper, {paper.dataset} ({paper.table}{', mean' if field == 'mean' else ''})"
+    what = {"mean": ", mean", "above": f", above {paper.threshold}%"}.get(field, "")
+    label = f"paper, {paper.dataset}{what} ({paper.table})"
     axes.plot(cycles, values, color=BLACK, marker="x", linestyle="--", linewidth=0.9, markersize=5, label=label)
 
 
@@ -196,8 +197,12 @@ def _whole(run: Results) -> float:
 
 
 def _reached(run: Results) -> float:
-    """Return the next ten per cent above the best accuracy and the threshold."""
-    highest = max(max(one.accuracy_best or 0.0, one.threshold or 0.0, one.chance) for one in run.summaries)
+    """Return the next ten per cent above all that the figure shows: the run's and, as far as it goes, the paper's."""
+    highest = max(
+        max(one.accuracy_best or 0.0, one.threshold or 0.0, one.chance, one.majority) for one in run.summaries
+    )
+    last = run.summaries[-1].cycle
+    highest = max([highest, *(one.mean / 100 for one in trajectory(run.dataset).checkpoints if one.cycle <= last)])
     return min(100.0, 10.0 * (int(10 * highest) + 1))
 
 

@@ -20,6 +20,8 @@ class Pool:
     the corpus and in their cycle, are no near-duplicates, whether or not the run's filter was on; `distinct` counts
     those among the admitted; of these, `equal` are functionally
     equal to an earlier program among the `fingerprinted`, by what candidates claim, and None where no cycle knows.
+    `programs` are the different ones among the valid, and `rejections` the near-duplicates that were met before each
+    admission, on average.
     """
 
     cycles: tuple[int, ...]
@@ -32,6 +34,8 @@ class Pool:
     distinct: int
     equal: int | None
     fingerprinted: int
+    programs: int
+    rejections: float | None
 
     @property
     def valid_rate(self) -> Estimate:
@@ -71,6 +75,7 @@ class Pool:
             "generated": self.generated,
             "tried": self.tried,
             "valid": len(self.accuracies),
+            "programs": self.programs,
             "valid_rate": self.valid_rate.plain(),
             "accuracy_mean": self.accuracy.plain(),
             "accuracy_best": stats.best(self.accuracies),
@@ -81,6 +86,7 @@ class Pool:
             "novel_rate": self.novel_rate.plain(),
             "admitted": self.admitted,
             "admitted_novel": self.distinct,
+            "rejections_per_admission": self.rejections,
             "functional_duplicates": self.equal,
             "fingerprinted": self.fingerprinted,
         }
@@ -93,6 +99,8 @@ def pooled(summaries: Sequence[CycleSummary], histories: Sequence[History], *, t
     thresholds = [summary.threshold for summary in summaries]
     threshold = thresholds[0] if thresholds else None
     known = [one.functional_duplicates for one in summaries if one.functional_duplicates is not None]
+    programs = {one.candidate.source for one in wanted if one.candidate is not None and one.accuracy is not None}
+    rejections = [one.novelty.rejection_count for one in wanted if one.novelty is not None]
     novel = [history for history in wanted if is_novel(history, tau=tau)]
     return Pool(
         cycles=cycles,
@@ -105,6 +113,8 @@ def pooled(summaries: Sequence[CycleSummary], histories: Sequence[History], *, t
         distinct=sum(history.state == "admitted" for history in novel),
         equal=sum(known) if known else None,
         fingerprinted=sum(summary.fingerprinted or 0 for summary in summaries),
+        programs=len(programs),
+        rejections=stats.mean([count for count in rejections if count is not None]),
     )
 
 

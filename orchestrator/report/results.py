@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,27 +16,32 @@ from orchestrator.report.estimate import Estimate, average, bound
 from orchestrator.report.failures import Failure, failures
 from orchestrator.report.gallery import Exhibit, gallery
 from orchestrator.report.pool import Pool, pooled
+from orchestrator.report.surroundings import Code, Place, codes, places
 from orchestrator.run import RunFolder
+from orchestrator.twins import twins
 
 LAST = 2  # cycles that are set against the first
 
 
 @dataclass(frozen=True)
 class Results:
-    """The whole cycles of one run; `begun` counts the others too, which are in no number.
+    """The whole cycles of one run; `unfinished` names the others, which are in no number.
 
     A functional duplicate is found only of seeds whose fingerprint is known, and of earlier candidates.
     """
 
     label: str
     config: Config
-    begun: int
+    unfinished: tuple[int, ...]
     seeds: int
     seeds_fingerprinted: int
     summaries: tuple[CycleSummary, ...]
     histories: tuple[History, ...]
     adapters: tuple[Adapter, ...]
     exhibits: tuple[Exhibit, ...]
+    places: tuple[Place, ...]
+    codes: tuple[Code, ...]
+    twins: Mapping[str, str]
 
     @classmethod
     def read(cls, run: RunFolder, *, label: str, most: int) -> Results:
@@ -53,13 +58,16 @@ class Results:
         return cls(
             label=label,
             config=run.config,
-            begun=len(folders),
+            unfinished=tuple(folder.number for folder in folders if folder.number not in whole),
             seeds=len(seeds),
             seeds_fingerprinted=sum(fingerprint is not None for fingerprint in seeds.values()),
             summaries=summaries,
             histories=found,
             adapters=tuple(one for folder in folders if folder.number in whole for one in folder.adapter.read()),
             exhibits=gallery(run, found, most=most),
+            places=places(found, run.store),
+            codes=codes(run.provenance.read()),
+            twins=twins(run).earlier,
         )
 
     @property
@@ -84,17 +92,17 @@ class Results:
     @cached_property
     def all(self) -> Pool:
         """The candidates of all whole cycles together."""
-        return self._pool(self.summaries)
+        return self.pool(self.summaries)
 
     @cached_property
     def first(self) -> Pool | None:
         """The first cycle; None while no cycle is whole."""
-        return self._pool(self.summaries[:1]) if self.summaries else None
+        return self.pool(self.summaries[:1]) if self.summaries else None
 
     @cached_property
     def last(self) -> Pool | None:
         """The last two cycles, the first never among them; None while there is only one."""
-        return self._pool(self.summaries[1:][-LAST:]) if len(self.summaries) > 1 else None
+        return self.pool(self.summaries[1:][-LAST:]) if len(self.summaries) > 1 else None
 
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
@@ -131,7 +139,7 @@ class Results:
             "sampler": self.config.llm.sampler,
             "seed": self.config.seed,
             "confidence": 0.95,
-            "cycles_begun": self.begun,
+            "cycles_begun": len(self.summaries) + len(self.unfinished),
             "seeds": self.seeds,
             "seeds_fingerprinted": self.seeds_fingerprinted,
             "cycles": [summary.model_dump(mode="json") for summary in self.summaries],
@@ -142,10 +150,29 @@ class Results:
             "failures": [failure.plain() for failure in self.failures],
             "costs": [cost.plain() for cost in self.costs],
             "quarantined": list(self.quarantined),
+            "environments": [place.plain() for place in self.places],
+            "code": [{"revision": code.revision, "uncommitted_changes": code.changed} for code in self.codes],
+            "admitted": [self._admitted(history) for history in self.histories if history.state == "admitted"],
             "gallery": [exhibit.history.candidate_id for exhibit in self.exhibits],
         }
 
-    def _pool(self, summaries: Sequence[CycleSummary]) -> Pool:
+    def _admitted(self, history: History) -> dict[str, Any]:
+        """Return one admitted program; what its container said of it is called claimed."""
+        near, claimed = history.nearest, None if history.verdict is None else history.verdict.claimed
+        return {
+            "candidate_id": history.candidate_id,
+            "accuracy": history.accuracy,
+            "nearest": None if near is None else near.model_dump(mode="json"),
+            "rejections_before": None if history.novelty is None else history.novelty.rejection_count,
+            "claimed": {
+                "parameters": None if claimed is None else claimed.parameters,
+                "fingerprint": None if claimed is None else claimed.fingerprint,
+                "functional_twin": self.twins.get(history.candidate_id),
+            },
+        }
+
+    def pool(self, summaries: Sequence[CycleSummary]) -> Pool:
+        """Return the candidates of some cycles together."""
         return pooled(summaries, self.histories, tau=self.config.novelty.tau)
 
 

@@ -19,7 +19,9 @@ from orchestrator.export import new_folder
 from orchestrator.export_corpus import COLUMNS, corpus_of, rows
 from orchestrator.fakes import fake_entry
 from orchestrator.provenance import corpus_hash
+from orchestrator.query import opened_database
 from orchestrator.run import RunFolder
+from orchestrator.twins import twins
 from tests.unit.bench import Bench, config
 from tests.unit.recorded_run import recorded
 
@@ -71,6 +73,15 @@ def test_every_entry_stands_in_order_with_program_and_nearest_neighbour(tmp_path
     assert (found[-1]["nearest_id"], found[-1]["nearest_in"]) == ("c002-0003", "cycle")
     assert (found[-1]["nearest_estimate"], found[-1]["nearest_exact"]) == (0.5, 0.45)
     assert found[0]["nearest_id"] is None
+    assert found[-1]["parameters"] == 123456
+    assert found[-1]["fingerprint"] == next(
+        one.claimed.fingerprint for one in run.cycle(2).verdicts.read() if one.candidate_id == found[-1]["entry_id"]
+    )
+    assert [row["functional_twin"] for row in found] == [twins(run).earlier.get(row["entry_id"]) for row in found]
+    assert found[0]["fingerprint"] == run.corpus.read()[0].fingerprint is not None
+    with opened_database({"run": run.path}) as database:
+        asked = database.ask("SELECT entry_id, fingerprint FROM corpus ORDER BY cycle, entry_id").rows
+    assert asked == [(row["entry_id"], row["fingerprint"]) for row in found]
 
 
 def test_the_card_names_the_run_and_all_that_it_was_made_with(tmp_path: Path) -> None:

@@ -34,19 +34,23 @@ def test_a_run_that_samples_its_corpus_names_no_model(tmp_path: Path) -> None:
     assert (gathered(tmp_path).sampler, gathered(tmp_path).model) == ("model", CONFIG.llm.model.source)
 
 
-def test_a_changed_checkout_is_called_dirty(tmp_path: Path) -> None:
+def test_a_checkout_is_called_dirty_where_code_has_changed_and_not_where_results_have(tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
         subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
 
     git("init")
-    (tmp_path / "file").write_text("one")
-    git("add", "file")
+    for folder in ("llm", "results"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text("one")
+    git("add", ".")
     git("commit", "-m", "one")
     clean = gathered(tmp_path)
     assert clean.git_revision is not None
     assert clean.git_dirty is False
-    (tmp_path / "file").write_text("two")
+    (tmp_path / "results" / "file").write_text("two")
+    assert gathered(tmp_path).git_dirty is False
+    (tmp_path / "llm" / "file").write_text("two")
     assert gathered(tmp_path).git_dirty is True
 
 

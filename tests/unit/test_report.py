@@ -223,8 +223,30 @@ def test_without_out_the_cycles_are_printed_run_by_run(tmp_path: Path) -> None:
 
 
 def test_every_run_has_a_name_of_its_own() -> None:
-    paths = [Path("/a/run"), Path("/b/run"), Path("/c/run"), Path("/a/run-2"), Path("/a/other")]
-    assert named(paths) == ["run", "run-2", "run-3", "run-2-2", "other"]
+    paths = [Path("/a/run"), Path("/b/run"), Path("/c/run"), Path("/a/run-2"), Path("/a/figures")]
+    assert named(paths) == ["run", "run-2", "run-3", "run-2-2", "figures-2"]
+
+
+def test_a_report_in_place_of_an_earlier_one_leaves_nothing_of_it_and_no_file_of_others(tmp_path: Path) -> None:
+    recorded(tmp_path / "one", candidates=6)
+    RunFolder.create(tmp_path / "two", parse(DATA, origin="test"))
+    out = tmp_path / "out"
+    assert orchestrate("report", "one", "--runs", str(tmp_path), "--out", str(out)).exit_code == 0
+    for path in (out / "mine.txt", out / "figures" / "mine.png", out / "kept" / "summary.json", out / "kept" / "x"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    assert orchestrate("report", "two", "--runs", str(tmp_path), "--out", str(out)).exit_code == 0
+    left = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
+    mine = {"mine.txt", "figures/mine.png", "kept/summary.json", "kept/x"}
+    assert left == {"report.md", "report.html", "two/summary.json", *mine}
+
+
+def test_one_run_under_two_names_is_refused_and_under_one_counts_once(tmp_path: Path) -> None:
+    recorded(tmp_path / "one", candidates=6)
+    done = orchestrate("report", "one", str(tmp_path / "one"), "--runs", str(tmp_path))
+    assert done.exit_code == 2
+    assert "are the same run: name it once" in done.stderr
+    assert orchestrate("report", "one", "one", "--runs", str(tmp_path)).stdout.count("cycles (95 % intervals)") == 1
 
 
 def test_a_figure_is_shown_as_it_was_drawn() -> None:

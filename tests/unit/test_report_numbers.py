@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator import stats
-from orchestrator.records import Interval
+from orchestrator.records import Interval, digest
 from orchestrator.report import paper
 from orchestrator.report.chapter import chapter, cycles
-from orchestrator.report.comparison import ablations, changes, comparison, differences, totals
+from orchestrator.report.comparison import ablations, changes, comparison, differences, surroundings, totals
 from orchestrator.report.costs import costs
 from orchestrator.report.estimate import Estimate, average, share
 from orchestrator.report.failures import by_state, failures
 from orchestrator.report.paper import ABLATIONS, CIFAR10, CIFAR100, SVHN, printed
 from orchestrator.report.pool import pooled
 from orchestrator.report.results import Results
+from orchestrator.report.surroundings import Code, Place
 from tests.unit.recorded_run import recorded
 
 
@@ -38,7 +40,8 @@ def test_the_cycles_are_those_of_the_summaries(results: Results) -> None:
         assert row[:2] == (str(summary.cycle), str(summary.generated))
         low, high = 100 * interval.low, 100 * interval.high
         assert row[2] == f"{100 * summary.valid_rate:.1f}% [{low:.1f}, {high:.1f}] n={interval.n}"
-        assert row[-3:] == (str(summary.admitted), str(summary.rejected_duplicates), str(summary.corpus_after))
+        assert row[-4:-2] == (str(summary.admitted), str(summary.rejected_duplicates))
+        assert row[-1] == str(summary.corpus_after)
 
 
 def test_a_pool_of_one_cycle_equals_its_summary(results: Results) -> None:
@@ -98,6 +101,61 @@ def test_functional_duplicates_are_counted_where_a_cycle_knows_them(results: Res
         one.model_copy(update={"functional_duplicates": None, "fingerprinted": None}) for one in results.summaries
     ]
     assert pooled(before, results.histories, tau=0.9).functional == "-"
+
+
+def test_equal_programs_and_rejections_are_counted(results: Results) -> None:
+    valid = [one for one in results.histories if one.accuracy is not None]
+    programs = {one.candidate.source for one in valid if one.candidate is not None}
+    assert results.all.programs == len(programs)
+    assert totals([results]).rows[0][3] == str(len(programs))
+    before = [one.novelty.rejection_count for one in valid if one.novelty is not None and one.state == "admitted"]
+    counts = [count for count in before if count is not None]
+    assert sum(counts) > 0
+    assert results.all.rejections == sum(counts) / len(counts)
+    assert replace(results, summaries=()).all.rejections is None
+
+
+def test_where_candidates_ran_is_told_and_how_much_that_changed(results: Results) -> None:
+    table = surroundings([results])
+    (place,) = results.places
+    executed = [one for one in results.histories if one.verdict is not None and one.verdict.measured.container_id]
+    assert table.rows[0][:4] == ("run", "1 to 3", str(len(executed)), place.environment[:12])
+    assert table.rows[0][4:] == ("0", "-", "-", "runc", "-", "-")
+    assert table.note.endswith("No program was executed in more than one environment.")
+    moved = [
+        replace(one, verdict=one.verdict.model_copy(update={"environment": digest(b"new"), "accuracy": one.accuracy}))
+        for one in results.histories
+        if one.verdict is not None
+    ]
+    other = replace(results, label="other", histories=tuple(moved))
+    assert "All " in surroundings([results, other]).note
+    better = [
+        replace(one, verdict=one.verdict.model_copy(update={"accuracy": one.accuracy + 0.02}))
+        if one.verdict is not None and one.accuracy is not None
+        else one
+        for one in moved
+    ]
+    assert re.search(
+        r"Of (\d+) programs .* \1 have different accuracies, by 2\.0 points at most",
+        surroundings([results, replace(other, histories=tuple(better))]).note,
+    )
+
+
+def test_the_code_is_named_with_what_was_not_committed() -> None:
+    assert [Code(*one).text for one in ((None, None), ("0123456789", False), ("0123456789", True))] == [
+        "not from a checkout",
+        "01234567",
+        "01234567 with changes",
+    ]
+    assert Place("0" * 64, (1, 2, 4), 3, {}).named == "1, 2, 4"
+
+
+def test_the_summary_holds_the_fingerprint_and_the_twin_of_every_admitted_program(results: Results) -> None:
+    admitted = results.plain()["admitted"]
+    assert len(admitted) == results.all.admitted
+    assert all(one["claimed"]["fingerprint"] is not None for one in admitted)
+    assert [one["claimed"]["functional_twin"] for one in admitted if one["candidate_id"] in results.twins]
+    assert {one["claimed"]["parameters"] for one in admitted} == {123456}
 
 
 def test_quarantined_candidates_are_named_and_are_no_failure(results: Results) -> None:
@@ -173,6 +231,11 @@ def test_what_runs_do_not_have_in_common_is_told(results: Results) -> None:
         assert "different protocols: their accuracies and valid rates may not be compared" in note
         assert "different thresholds: " in note
     assert other.threshold == "62.5%"
+
+
+def test_equal_values_have_no_interval_and_are_not_disjoint() -> None:
+    assert average([1.0] * 8).text == "100.0% (all equal) n=8"
+    assert average([1.0] * 8).disjoint(share(1, 50)) is None
 
 
 def test_no_interval_is_shown_beyond_what_a_share_can_be() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import data, opened, runs_option
+from orchestrator.cli.options import data, runs_option, several
 from orchestrator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,12 +61,7 @@ def audit_query(*, arguments: tuple[str, ...], kind: str, out: Path | None, runs
     *names, sql = arguments
     if not names:
         raise click.UsageError("name a run and then the SQL: orchestrate audit query RUN... 'SELECT ...'")
-    folders = {name: opened(name, runs).path for name in names}
-    seen: dict[Path, str] = {}
-    for name, folder in folders.items():
-        first = seen.setdefault(folder.resolve(), name)
-        if first != name:
-            raise ConfigError(f"{first} and {name} are the same run: name it once")
+    folders = {name: folder.path for name, folder in several(names, runs).items()}
     with opened_database(folders, report=lambda message: click.echo(message, err=True)) as database:
         if kind == "parquet":
             _send(database.parquet(sql), out)

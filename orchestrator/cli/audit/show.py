@@ -71,6 +71,8 @@ def _facts(history: History, *, guessing: str) -> Table:
     }
     if history.candidate is not None and history.candidate.program is not None:
         facts["completed"] = ", ".join(history.candidate.program.completed) or "nothing"
+    if history.novelty is not None and history.novelty.rejection_count is not None:
+        facts["near-duplicates before it"] = str(history.novelty.rejection_count)
     if verdict is not None:
         facts |= {
             "stage": verdict.stage,

@@ -39,6 +39,8 @@ def chapter(run: Results) -> Chapter:
 def _notes(run: Results) -> tuple[str, ...]:
     notes = [f"Accuracies are of the first epoch on {run.guessing}."] if run.summaries else []
     notes += [f"Cycle {number} has begun and is not whole: it is in no number." for number in run.unfinished]
+    if run.codes:
+        notes.append(f"Evaluated by the orchestrator of revision {', then '.join(code.text for code in run.codes)}.")
     if run.quarantined:
         names = ", ".join(run.quarantined)
         notes.append(f"Infrastructure failed on {len(run.quarantined)} candidates, which are in no rate: {names}.")

@@ -14,7 +14,6 @@ from orchestrator.report.surroundings import drift
 from orchestrator.report.table import Table
 from orchestrator.run import dump, flat
 
-IDENTITIES = ("protocol", "code")
 PARTS = ("image", "engine", "kernel", "runtime", "device", "threads")  # of an environment
 RESEMBLE = (
     "Those of one cycle come from one adapter, or are drawn from one corpus, and resemble each other, and equal"
@@ -44,8 +43,8 @@ def configurations(runs: Sequence[Results]) -> Table:
     if len(protocols) > 1:
         note = "These runs have different protocols: their accuracies may not be compared with each other."
     rows = tuple(_configuration(run) for run in runs)
-    head = ("run", "sampled from", "data set", "threshold", "filter", "fine-tuning", "seed", "cycles", *IDENTITIES)
-    return Table("What was run", head, rows, note=note, words=frozenset(head) - {"seed"})
+    head = ("run", "sampled from", "data set", "threshold", "filter", "fine-tuning", "seed", "cycles", "protocol")
+    return Table("What was run", head, rows, note=note, words=frozenset(head) - {"seed", "threshold", "protocol"})
 
 
 def _configuration(run: Results) -> tuple[str, ...]:
@@ -66,7 +65,6 @@ def _configuration(run: Results) -> tuple[str, ...]:
         str(config.seed),
         f"{len(run.summaries)} whole of {config.cycles}",
         config.protocol.hash()[:12],
-        ", then ".join(code.text for code in run.codes) or "-",
     )
 
 
@@ -92,7 +90,7 @@ def surroundings(runs: Sequence[Results]) -> Table:
     found = drift((run.config.protocol.hash(), run.histories) for run in runs)
     note = f"An accuracy is exactly reproducible in one environment. {found.text}"
     head = ("run", "cycles", "executed", "environment", *PARTS)
-    return Table("Where candidates ran", head, tuple(rows), note=note, words=frozenset(head) - {"executed"})
+    return Table("Where candidates ran", head, tuple(rows), note=note, words=frozenset({"run"}))
 
 
 def changes(runs: Sequence[Results]) -> Table:

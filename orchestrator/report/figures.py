@@ -21,6 +21,7 @@ COLUMNS = 2
 INCHES = (4.2, 3.3)  # of one panel
 DPI = 160
 BELOW = -0.17  # of a panel's height: where a legend of its own begins, under the name of the axis
+BESIDE = 56  # characters of two labels that stand side by side under one panel
 STYLE: Any = {  # of a type that only newer versions of matplotlib name
     "font.size": 9,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
@@ -101,7 +102,8 @@ def _sheet(panel: Panel, runs: Sequence[Results], scale: Scale) -> Drawing:
         drawing.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * columns))
     else:  # runs on other data sets, or with other thresholds: a line means something else in each panel
         for one in axes[: len(runs)]:
-            one.legend(loc="upper center", bbox_to_anchor=(0.5, BELOW), ncols=2, fontsize=7, columnspacing=1.0)
+            ncols = _columns(one.get_legend_handles_labels()[1])
+            one.legend(loc="upper center", bbox_to_anchor=(0.5, BELOW), ncols=ncols, fontsize=7, columnspacing=1.0)
     return drawing
 
 
@@ -113,12 +115,17 @@ def _svg(panel: Panel, run: Results, runs: Sequence[Results], *, scale: Scale, n
     axes = drawing.subplots()
     _draw(panel, axes, run, runs, scale=scale)
     handles, labels = axes.get_legend_handles_labels()
-    drawing.legend(handles, labels, loc="outside lower center", ncols=2)
+    drawing.legend(handles, labels, loc="outside lower center", ncols=_columns(labels))
     written = io.StringIO()
     drawing.savefig(written, format="svg", metadata=UNDATED)
     element = written.getvalue()
     element = element[element.index("<svg") :]
     return IDS.sub(rf"\g<1>{panel.name}-{number}-", DIGITS.sub(r"\1", element))
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """Return in how many columns a legend fits under one panel."""
+    return 2 if sum(sorted(map(len, labels))[-2:]) <= BESIDE else 1
 
 
 def _comparable(run: Results, other: Results) -> bool:

@@ -57,7 +57,7 @@ class Code:
     def text(self) -> str:
         """The state in words."""
         if self.revision is None:
-            return "not from a checkout"
+            return "unknown"
         return f"{self.revision[:8]}{' with changes' if self.changed else ''}"
 
 

@@ -143,7 +143,7 @@ def test_where_candidates_ran_is_told_and_how_much_that_changed(results: Results
 
 def test_the_code_is_named_with_what_was_not_committed() -> None:
     assert [Code(*one).text for one in ((None, None), ("0123456789", False), ("0123456789", True))] == [
-        "not from a checkout",
+        "unknown",
         "01234567",
         "01234567 with changes",
     ]

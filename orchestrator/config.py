@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from orchestrator.contradictions import contradictions
 from orchestrator.errors import ConfigError
 from orchestrator.lineage import read, set_value
 from orchestrator.records import Decoding, Limits, LoraSpec, ModelSpec, SftSpec, canonical, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydantic_core import ErrorDetails
 
 MIB = 1 << 20
@@ -277,22 +276,9 @@ def load(path: Path, overrides: tuple[str, ...] = (), *, origin: str | None = No
         set_value(data, override)
     origin = origin or ", which extends ".join(map(str, files))
     config = parse(data, origin=", with --set ".join((origin, *overrides)))
-    for wrong in _contradictions(config):
+    for wrong in contradictions(config):
         raise ConfigError(f"{origin}: {wrong}")
     return config
-
-
-def _contradictions(config: Config) -> Iterator[str]:
-    """Yield what cannot have been meant, as text; runs that froze such a thing stay readable."""
-    admission, budget = config.admission, config.budget
-    if admission.enforce_budget and admission.parameter_budget is None:
-        yield "admission.enforce_budget needs admission.parameter_budget, how many are allowed"
-    if admission.threshold is not None and admission.reported_threshold is not None:
-        yield "admission.reported_threshold counts only where admission.threshold is null: leave it out"
-    if admission.threshold is None and admission.reported_threshold is None and config.stop.enabled:
-        yield "stop.enabled needs a share above a threshold: give admission.threshold or admission.reported_threshold"
-    if budget.dynamic_from is not None and budget.cap < budget.admitted:
-        yield f"budget.cap is {budget.cap}, so that budget.admitted, {budget.admitted}, is never reached: raise the cap"
 
 
 def parse(data: dict[str, Any], *, origin: str) -> Config:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from orchestrator.contradictions import contradictions
 from orchestrator.errors import ConfigError
 from orchestrator.lineage import read, set_value
 from orchestrator.records import Decoding, Limits, LoraSpec, ModelSpec, SftSpec, canonical, digest
@@ -24,9 +23,9 @@ UNSAID = {"normalisation": "channels"}  # what protocols meant before they had t
 
 
 class Section(BaseModel):
-    """A part of the configuration: frozen, and an unknown key is an error."""
+    """A part of the configuration: frozen; an unknown key is an error, and so is a value of another kind."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class Protocol(Section):
@@ -275,10 +274,7 @@ def load(path: Path, overrides: tuple[str, ...] = (), *, origin: str | None = No
     for override in overrides:
         set_value(data, override)
     origin = origin or ", which extends ".join(map(str, files))
-    config = parse(data, origin=", with --set ".join((origin, *overrides)))
-    for wrong in contradictions(config):
-        raise ConfigError(f"{origin}: {wrong}")
-    return config
+    return parse(data, origin=", with --set ".join((origin, *overrides)))
 
 
 def parse(data: dict[str, Any], *, origin: str) -> Config:

@@ -11,7 +11,8 @@ import yaml
 from orchestrator.errors import ConfigError
 
 EXTENDS = "extends"
-FLOAT, TIMESTAMP = "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"
+FLOAT, INTEGER = "tag:yaml.org,2002:float", "tag:yaml.org,2002:int"
+TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 def read(path: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
@@ -47,7 +48,7 @@ def set_value(data: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: write section.key=value")
     try:
         value = _parsed(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
     node = data
     *sections, last = key.split(".")
@@ -60,13 +61,15 @@ def set_value(data: dict[str, Any], override: str) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-4 as the number that it is in YAML 1.2, and a date as text: a run may be named after one."""
+    """Reads numbers as YAML 1.2 does, 1e-4 as one and 010 as ten, and a date as text: a run may be named after one."""
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in forms if tag != TIMESTAMP]
+    first: [(tag, form) for tag, form in forms if tag not in {TIMESTAMP, INTEGER}]
     for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(INTEGER, re.compile(r"[-+]?[0-9]+$"), list("-+0123456789"))
+_Loader.add_constructor(INTEGER, lambda _, node: int(node.value))
 _Loader.add_implicit_resolver(FLOAT, re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
 
 
@@ -81,7 +84,7 @@ def _parsed(text: str) -> Any:
 def _sections(path: Path) -> dict[str, Any]:
     try:
         data = _parsed(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: the top level must be a mapping of sections")

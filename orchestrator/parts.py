@@ -15,6 +15,7 @@ from orchestrator.account import commitment
 from orchestrator.baseline import CorpusGenerator
 from orchestrator.config import Config
 from orchestrator.containers import Containers
+from orchestrator.contradictions import contradictions
 from orchestrator.cycle import Parts
 from orchestrator.datasets import Prepared, prepare
 from orchestrator.errors import ConfigError, InfrastructureError
@@ -36,6 +37,8 @@ OWNER = "run"
 
 def check(config: Config) -> None:
     """Raise ConfigError for what a run would fail on sooner or later, so that no run is frozen with it."""
+    for wrong in contradictions(config):
+        raise ConfigError(wrong)
     corpus.check(config)
     check_memory(config)
     llm, deadlines = config.llm, config.sandbox.deadlines

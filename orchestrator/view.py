@@ -82,7 +82,8 @@ class View:
             funnel = self._funnel
             now = time.monotonic()
             parts = [f"{name} {text}" for name, text in funnel.pairs()]
-            parts += [f"since {duration(now - funnel.since)}", f"left {duration(funnel.left(now=now))}"]
+            parts.append(f"since {duration(now - funnel.since) if funnel.since else '-'}")
+            parts.append(f"left {duration(funnel.left(now=now))}")
             return f"{funnel.title}: {', '.join(parts)}"
 
     def _panel(self) -> Panel:

@@ -13,6 +13,7 @@ from orchestrator.cli.options import (
     config_option,
     configured,
     prose,
+    run_name,
     runs_option,
     set_option,
 )
@@ -42,7 +43,7 @@ def cycle(
     from orchestrator.view import Cycles, View, states_table
 
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
-    folder = runs / (name or config.name)
+    folder = runs / run_name(config.name if name is None else name)
     fresh = not (folder / "config.json").exists()
     if fresh:
         check(config)

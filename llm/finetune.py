@@ -71,16 +71,17 @@ def mixed_precision(spec: ModelSpec, device: torch.device) -> str:
 def steps(training: Training) -> Iterator[FinetuneStep]:
     """Run all epochs and yield every optimizer step.
 
-    One step takes `accumulation` micro-batches from each process. Its gradient is the sum over all their learnt
-    tokens divided by the number of those tokens, so that how a step is cut into micro-batches does not matter.
+    One step takes `accumulation` micro-batches, which the processes share: with more of them a step is faster and not
+    larger. Its gradient is the sum over all their learnt tokens divided by the number of those tokens, so that how a
+    step is cut into micro-batches does not matter.
     """
     sft, accelerator = training.job.sft, training.accelerator
-    size = sft.accumulation * accelerator.num_processes
     plan = [
         window
         for number in range(sft.epochs)
         for window in windows(
-            epoch(training.examples, batch_size=sft.batch_size, seed=training.job.seed, number=number), size=size
+            epoch(training.examples, batch_size=sft.batch_size, seed=training.job.seed, number=number),
+            size=sft.accumulation,
         )
     ]
     warmup = schedule.warmup(sft.warmup_steps, steps=len(plan))

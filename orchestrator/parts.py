@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator import assets, corpus, prompts, provenance, qualify
+from orchestrator import assets, corpus, fitting, prompts, provenance, qualify
 from orchestrator.account import commitment
 from orchestrator.baseline import CorpusGenerator
 from orchestrator.config import Config
@@ -26,6 +26,7 @@ from orchestrator.run import RunFolder
 from orchestrator.seams import Evaluator, Generator, Trainer
 from orchestrator.seed_corpus import curate
 from orchestrator.store import Store
+from orchestrator.tokens import LlmTokens
 from orchestrator.workers import LlmGenerator, LlmTrainer
 
 KEY_BYTES = 32
@@ -91,7 +92,12 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
         curation = curate(config, cache=cache, record=run.record, report=lambda text: observe(Note(text)))
         for stage in curation.stages:
             observe(Note(f"corpus, {stage.name}: kept {stage.kept:,}, dropped {stage.dropped:,}"))
-        return corpus.entries(config, curation, store)
+        made = list(corpus.entries(config, curation, store))
+        if config.llm.sampler == "model" and config.llm.finetune:
+            tokens = LlmTokens(model=config.llm.model, cache=cache, log=log)
+            made, stage = fitting.fitting(made, max_length=config.llm.sft.max_length, count=tokens.chats)
+            observe(Note(f"corpus, {stage.name}: kept {stage.kept:,} chat pairs, dropped {stage.dropped:,}"))
+        return made
 
     def pair(source: str) -> tuple[Message, ...]:
         return prompts.pair(source, prompt=config.prompt, admission=config.admission, resolution=resolution)

@@ -10,10 +10,10 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from orchestrator import assets
-from orchestrator.records import Counted, CountJob, ModelSpec
+from orchestrator.records import Counted, CountJob, Message, ModelSpec
 from orchestrator.worker import worker
 
-COUNT = (sys.executable, "-m", "llm.count", "--lifeline")
+COUNT = (sys.executable, "-P", "-m", "llm.count", "--lifeline")
 COUNTED: TypeAdapter[Counted] = TypeAdapter(Counted)
 
 
@@ -33,12 +33,24 @@ class LlmTokens:
             ConfigError: the model's source is malformed.
             InfrastructureError: the tokenizer cannot be had, or the worker died or left texts out.
         """
-        if not texts:
+        return self._ask(CountJob(model=self.model, texts=tuple(texts)), len(texts))
+
+    def chats(self, chats: Sequence[Sequence[Message]]) -> tuple[int, ...]:
+        """Return how many tokens each chat has with the model's template around its messages, as in fine-tuning.
+
+        Raises:
+            ConfigError: the model's source is malformed.
+            InfrastructureError: the tokenizer cannot be had or has no template, or the worker died or left chats out.
+        """
+        return self._ask(CountJob(model=self.model, chats=tuple(map(tuple, chats))), len(chats))
+
+    def _ask(self, asked: CountJob, number: int) -> tuple[int, ...]:
+        if not number:
             return ()
-        job = CountJob(model=assets.model(self.model, self.cache).spec, texts=tuple(texts))
+        job = asked.model_copy(update={"model": assets.model(self.model, self.cache).spec})
         with worker(self.command, job=job, log=self.log, threads=self.model.threads) as running:
             counted = [running.parse(line, COUNTED) for line in running.lines()]
             running.ended()
-            if len(counted) != 1 or len(counted[0].tokens) != len(texts):
-                raise running.failed(f"it did not count {len(texts)} texts")
+            if len(counted) != 1 or len(counted[0].tokens) != number:
+                raise running.failed(f"it did not count {number} texts")
         return counted[0].tokens

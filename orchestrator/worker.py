@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -51,7 +52,7 @@ class Worker:
 
     def ended(self) -> None:
         """Wait for the worker's end, which its closed stdout announces; raise InfrastructureError if it failed."""
-        status = self.process.wait()
+        status = self._wait()
         if status:
             reason = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
             raise self.failed(f"it died with {reason}")
@@ -66,15 +67,27 @@ class Worker:
         return InfrastructureError(f"the worker {name} failed: {what}. Its stderr is in {self.log} and ends:\n{tail}")
 
     def stop(self) -> None:
-        """End the worker and all that it started; a worker that has ended is left alone."""
-        if self.process.poll() is not None:
+        """End the worker and all that it started; a worker whose end was waited for is left alone."""
+        if self.process.returncode is not None:
             return
-        for order in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, order)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(timeout=GRACE)
-                return
+        self._signal(signal.SIGTERM)
+        descriptor = os.pidfd_open(self.process.pid)
+        try:
+            select.select([descriptor], [], [], GRACE)
+        finally:
+            os.close(descriptor)
+        self._signal(signal.SIGKILL)
+        self._wait()
+
+    def _wait(self) -> int:
+        """Wait for the worker's end, then end what it left running: until it is reaped, nobody else has its group."""
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+        self._signal(signal.SIGKILL)
+        return self.process.wait()
+
+    def _signal(self, order: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, order)
 
 
 @contextlib.contextmanager

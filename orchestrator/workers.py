@@ -34,9 +34,10 @@ from orchestrator.records import (
 )
 from orchestrator.worker import worker
 
-GENERATE = (sys.executable, "-m", "llm.generate", "--lifeline")
-FINETUNE = (sys.executable, "-m", "llm.finetune", "--lifeline")
-LAUNCH = (sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1")
+PYTHON = (sys.executable, "-P")  # the folder that a command runs in is no place to import from
+GENERATE = (*PYTHON, "-m", "llm.generate", "--lifeline")
+FINETUNE = (*PYTHON, "-m", "llm.finetune", "--lifeline")
+LAUNCH = (*PYTHON, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1")
 PAUSE = 1.0  # seconds before a job is given to a second worker; each further pause is twice as long
 LONGEST_PAUSE = 60.0
 
@@ -224,7 +225,7 @@ def launcher(*, gpus: int) -> Sequence[str]:
     if gpus <= 1:
         return FINETUNE
     options = ("--num_processes", str(gpus), "--mixed_precision", "no", "--dynamo_backend", "no")
-    return (*LAUNCH, *options, "--module", *FINETUNE[2:])
+    return (*LAUNCH, *options, "--module", *FINETUNE[len(PYTHON) + 1 :])
 
 
 def gpu_count(*, driver: Path = Path("/proc/driver/nvidia/gpus")) -> int:

@@ -280,9 +280,7 @@ def test_a_launcher_with_any_number_of_processes_trains_what_one_trains(
     one, alone = train(job(folder, SFT), entries)
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text("".join(entry.model_dump_json() + "\n" for entry in entries))
-    shared = job(folder, SFT.model_copy(update={"accumulation": 4 // processes})).model_copy(
-        update={"corpus": str(corpus), "output": str(tmp_path / "adapter")}
-    )
+    shared = job(folder, SFT).model_copy(update={"corpus": str(corpus), "output": str(tmp_path / "adapter")})
     count = "--num_processes" if processes == 1 else "--nproc_per_node"
     command = [sys.executable, "-m", *LAUNCHERS[processes], count, str(processes), "--module", "llm.finetune"]
     done = subprocess.run(command, input=shared.model_dump_json(), capture_output=True, text=True, check=False)

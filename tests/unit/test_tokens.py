@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.records import ModelSpec
+from orchestrator.records import Message, ModelSpec
 from orchestrator.tokens import LlmTokens
 
 MODEL = ModelSpec(source="organisation/tiny", dtype="float32", device="cpu", threads=1)
@@ -47,3 +47,11 @@ def test_every_text_reaches_the_worker_and_has_its_count(tmp_path: Path) -> None
 def test_a_worker_that_does_not_count_every_text_is_our_failure(tmp_path: Path, body: str, named: str) -> None:
     with pytest.raises(InfrastructureError, match=named):
         counter(tmp_path, body).count(TEXTS)
+
+
+def test_chats_reach_the_worker_as_they_are(tmp_path: Path) -> None:
+    sent = "counts = [len(chat) for chat in job['chats']]\nassert not job['texts']\n"
+    made = counter(tmp_path, sent + "print(json.dumps({'tokens': counts}))")
+    user, assistant = Message(role="user", content="a"), Message(role="assistant", content="b")
+    assert made.chats([(user,), (user, assistant)]) == (1, 2)
+    assert made.chats([]) == ()

@@ -410,3 +410,29 @@ def test_a_worker_sees_a_fixed_hash_seed_and_its_threads(monkeypatch: pytest.Mon
     monkeypatch.setenv("PYTHONHASHSEED", "12")
     assert worker.environment(3)["PYTHONHASHSEED"] == "0"
     assert worker.environment(3)["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_what_a_worker_leaves_running_ends_with_it(tmp_path: Path, status: int) -> None:
+    made = generator(
+        tmp_path,
+        f"""
+        import subprocess
+        left = subprocess.Popen(["sleep", "1000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        print(left.pid, file=sys.stderr)
+        for number in range(2):
+            row(number)
+        sys.exit({status})
+        """,
+    )
+    if status:
+        with pytest.raises(InfrastructureError, match="exit status 1"):
+            run(made)
+    else:
+        assert len(run(made)) == 2
+    pid = int((tmp_path / "worker.log").read_text().split()[0])
+    state = Path(f"/proc/{pid}/stat")
+    until = time.monotonic() + DEADLINE
+    while state.exists() and state.read_text().split()[2] != "Z" and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not state.exists() or state.read_text().split()[2] == "Z"

@@ -10,6 +10,7 @@ from typing import Any, Self
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from orchestrator.cgroup import ControlGroup
+from orchestrator.checkout import shipped
 from orchestrator.config import SandboxConfig
 from orchestrator.engine import connect, engine_errors
 from orchestrator.errors import InfrastructureError
@@ -23,7 +24,7 @@ from orchestrator.provenance import gpus
 from orchestrator.records import digest
 from orchestrator.sandbox import Container
 
-SECCOMP = Path(__file__).parent.parent / "docker" / "seccomp.json"
+SECCOMP = "docker/seccomp.json"
 VERSION_SECONDS = 10
 CLEARINGS = 3  # attempts to leave no container behind
 GVISOR_PIDS = 1024  # below this the sentry itself starves
@@ -48,7 +49,7 @@ class Containers:
         try:
             image = local_image(self._sandbox.image)
             self._image, self._packages = image.id, image.packages
-            self._seccomp = SECCOMP.read_text(encoding="utf-8")
+            self._seccomp = shipped(SECCOMP).read_text(encoding="utf-8")
             with engine_errors("reading the engine's settings"):
                 self._info: dict[str, Any] = self._client.info()
             _check_runtime(self._sandbox.runtime, self._info)

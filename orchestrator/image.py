@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from orchestrator.base_image import resolve_base
+from orchestrator.checkout import PROJECT
 from orchestrator.engine import connect, endpoint, engine_errors
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import canonical, digest
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 Variant = Literal["cpu", "cuda"]
 Log = Callable[[str], None]
 
-PROJECT = Path(__file__).parent.parent
 LABEL_RECIPE = "nn-orchestrate.recipe"
 LABEL_BASE = "nn-orchestrate.base"
 LABEL_WHEELS = "nn-orchestrate.wheels"

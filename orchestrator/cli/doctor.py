@@ -15,7 +15,7 @@ from orchestrator.escape import escaped
 @set_option
 @cache_option
 @click.pass_context
-def doctor(ctx: click.Context, *, config_path: Path, overrides: tuple[str, ...], cache: Path) -> None:
+def doctor(ctx: click.Context, *, config_path: Path | None, overrides: tuple[str, ...], cache: Path) -> None:
     """Apply every limit of the sandbox, trip it on purpose, and say which hold on this machine.
 
     Exit status 0 only if every limit that the config relies on holds.

@@ -45,7 +45,7 @@ def evaluate(
     ctx: click.Context,
     *,
     files: tuple[Path, ...],
-    config_path: Path,
+    config_path: Path | None,
     jsonl: bool,
     overrides: tuple[str, ...],
     cache: Path,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.checkout import shipped
 from orchestrator.config import Config, load
 from orchestrator.errors import ConfigError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from orchestrator.run import RunFolder
 
-QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
+QUICKSTART = "configs/quickstart.yaml"
 PLAIN_WIDTH = 200
 NAME = re.compile(r"\w[\w.-]*")
 
@@ -29,7 +30,7 @@ config_option = click.option(
     "--config", "config_path", type=FILE, required=True, help="The configuration, a YAML file."
 )
 default_config_option = click.option(
-    "--config", "config_path", type=FILE, default=QUICKSTART, help="The configuration; the quickstart's where omitted."
+    "--config", "config_path", type=FILE, help="The configuration; the quickstart's where omitted."
 )
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key, as in sandbox.runtime=runsc."
@@ -53,11 +54,9 @@ runs_option = click.option(
 json_option = click.option("--jsonl", is_flag=True, help="One JSON object a line instead of a table.")
 
 
-def configured(config_path: Path, overrides: tuple[str, ...]) -> Config:
-    """Return the validated configuration of a command."""
-    if config_path == QUICKSTART and not config_path.is_file():
-        raise ConfigError("--config: name a configuration; the quickstart's is only found in a checkout")
-    return load(config_path, overrides)
+def configured(config_path: Path | None, overrides: tuple[str, ...]) -> Config:
+    """Return the validated configuration of a command, the quickstart's where it names none."""
+    return load(shipped(QUICKSTART) if config_path is None else config_path, overrides)
 
 
 def opened(run: str, runs: Path) -> RunFolder:

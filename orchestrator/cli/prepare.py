@@ -19,7 +19,7 @@ def data() -> None:
 @config_option
 @set_option
 @cache_option
-def data_prepare(*, config_path: Path, overrides: tuple[str, ...], cache: Path) -> None:
+def data_prepare(*, config_path: Path | None, overrides: tuple[str, ...], cache: Path) -> None:
     """Lay out the data set of the configuration's protocol, unless it is there and unchanged."""
     from orchestrator.datasets import prepare
 
@@ -42,7 +42,9 @@ def image() -> None:
 @click.option("--base", help="An image with Python 3.11 to build on; found or bootstrapped where omitted.")
 @click.option("--force", is_flag=True, help="Build even where the image is up to date.")
 @cache_option
-def image_build(*, config_path: Path, overrides: tuple[str, ...], base: str | None, force: bool, cache: Path) -> None:
+def image_build(
+    *, config_path: Path | None, overrides: tuple[str, ...], base: str | None, force: bool, cache: Path
+) -> None:
     """Build the image that the configuration names, unless it was built from what lies in the checkout now.
 
     Its id goes to stdout. Without --config it is the quickstart's, with torch for the CPU.
@@ -59,7 +61,7 @@ def image_build(*, config_path: Path, overrides: tuple[str, ...], base: str | No
 @config_option
 @set_option
 @cache_option
-def fetch(*, config_path: Path, overrides: tuple[str, ...], cache: Path) -> None:
+def fetch(*, config_path: Path | None, overrides: tuple[str, ...], cache: Path) -> None:
     """Fetch the model and the corpus that the configuration names, unless they are there."""
     from orchestrator import assets
 

@@ -21,13 +21,16 @@ from llm import lora, loss
 from llm.batches import IGNORED, Example, collate, encode, epoch, windows
 from llm.errors import WorkerError
 from llm.finetune import prepare, steps
+from llm.generate import prefill, sample
 from llm.model import attach, load, prompt_ids
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import (
     Adapter,
+    Decoding,
     Entry,
     FinetuneJob,
     FinetuneStep,
+    GenerationChunk,
     LoraSpec,
     Message,
     ModelSpec,
@@ -249,6 +252,20 @@ def test_the_adapter_is_pefts_own_and_finds_its_base_model(
     assert not torch.allclose(before, wrapped, atol=1e-3)
     assert torch.equal(wrapped, found)
     assert torch.allclose(wrapped, merged, atol=1e-5)
+
+
+def test_half_precision_keeps_the_adapter_beside_the_weights_and_generates_with_it(
+    folder: Path, trained: tuple[Adapter, Path, list[FinetuneStep]]
+) -> None:
+    half = spec(folder).model_copy(update={"dtype": "bfloat16"})
+    loaded = attach(load(half, folder), trained[1], trainable=False)
+    assert isinstance(loaded.model, PeftModel)
+    assert not loaded.model.training
+    chunk = GenerationChunk(index=0, size=3, seed=1)
+    with torch.inference_mode():
+        prefix = prefill(loaded, prompt_ids(loaded.tokenizer, ENTRIES[0].messages[:-1]))
+        rows = list(sample(loaded, prefix, decoding=Decoding(max_new_tokens=8), chunk=chunk))
+    assert sorted(row.row for row in rows) == [0, 1, 2]
 
 
 def test_training_goes_on_from_an_adapter(folder: Path, trained: tuple[Adapter, Path, list[FinetuneStep]]) -> None:

@@ -42,7 +42,7 @@ lint: $(INSTALLED) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-unit: $(INSTALLED) ## Run the tests that need neither Docker nor torch
+unit: $(INSTALLED) ## Run the tests that need no Docker
 	$(BIN)/pytest tests/unit
 
 test: image assets data lint ## Set everything up, check style and types, and run all tests

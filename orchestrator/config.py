@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from orchestrator.errors import ConfigError
 from orchestrator.lineage import read, set_value
 from orchestrator.records import Decoding, Limits, LoraSpec, ModelSpec, SftSpec, canonical, digest
+from sandbox_image.wire import SOURCE_LIMIT
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -94,7 +95,7 @@ class SandboxConfig(Section):
     ahead: Literal["nothing", "import", "optimizers", "idle"] = "idle"
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
-    source_bytes: Whole = 256 * 1024
+    source_bytes: Annotated[int, Field(ge=1, le=SOURCE_LIMIT)] = 256 * 1024
     log_stored: Whole = 1 * MIB
     log_killed: Whole = 64 * MIB
     parser_uses: Whole = 200

@@ -114,7 +114,7 @@ class SandboxEvaluator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._resources.close()
+        self._resources.__exit__(kind, error, trace)
 
     def evaluate(self, submissions: Iterable[Submission]) -> Iterator[Evaluation]:
         """Yield one evaluation for each submission, in order; see `seams.Evaluator`."""
@@ -201,6 +201,7 @@ class SandboxEvaluator:
     def _call_off(self) -> None:
         """End what still runs: nobody waits for its verdict, and none is recorded."""
         self._attempts.call_off()
+        self._pool.call_off()
         for container in list(self._running.values()):
             container.call_off()
 

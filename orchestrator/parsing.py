@@ -19,6 +19,7 @@ from orchestrator.sandbox import ARRIVALS, Container
 from sandbox_image import wire
 
 LAST_SECONDS = 60.0  # of a parser container's life, in which it takes no new program
+SHORTEST = 0.01  # seconds that a container has at the least to take a program
 AHEAD = ARRIVALS // 4  # programs sent ahead: all that is said of them waits on our side, so neither side waits for both
 ODD = frozenset({"killed", "timeout", "out_of_memory"})
 
@@ -89,7 +90,7 @@ class Parser:
         switches = {"complete": complete, "strip": strip, "compact": compact}
         container = self._fresh()
         deadline = time.monotonic() + self._deadline
-        self._send(container, source, switches)
+        self._send(container, source, switches, until=deadline)
         return self._answer(container, source, deadline)
 
     def parse_all(
@@ -106,21 +107,28 @@ class Parser:
         switches = {"complete": complete, "strip": strip, "compact": compact}
         coming, ahead = iter(sources), deque[bytes]()
         container: Container | None = None
+        due, listens = 0.0, True
         try:
             while True:
-                while self._takes_another(len(ahead)) and (source := next(coming, None)) is not None:
+                while listens and self._takes_another(len(ahead)) and (source := next(coming, None)) is not None:
                     if not ahead or container is None:
-                        container = self._fresh()
-                    self._send(container, source, switches)
-                    ahead.append(source)
+                        container, due = self._fresh(), time.monotonic() + self._deadline
+                    taken = self._send(container, source, switches, until=due)
+                    if taken or not ahead:
+                        ahead.append(source)
+                    else:  # it may have taken a part: what comes next would be read as the rest of it
+                        coming, listens = chain((source,), coming), False
                 if not ahead or container is None:
                     return
-                parsed = self._answer(container, ahead[0], time.monotonic() + self._deadline)
-                source = ahead.popleft()
+                parsed = self._answer(container, ahead[0], due)
+                source, due = ahead.popleft(), time.monotonic() + self._deadline
                 if parsed.state in ODD:
-                    coming = chain(tuple(ahead), coming)
+                    coming, listens = chain(tuple(ahead), coming), True
                     ahead.clear()
                     parsed = self.parse(source, **switches)
+                elif not listens and not ahead:
+                    self._retire()
+                    listens = True
                 yield parsed
         finally:
             if ahead:
@@ -129,10 +137,12 @@ class Parser:
     def _takes_another(self, ahead: int) -> bool:
         return ahead == 0 or (ahead < AHEAD and not self._spent())
 
-    def _send(self, container: Container, source: bytes, switches: dict[str, bool]) -> None:
+    def _send(self, container: Container, source: bytes, switches: dict[str, bool], *, until: float) -> bool:
+        """Send one program; False where the container has not taken all of it by then."""
         self._used += 1
         job = wire.encode_json(wire.JOB, {**switches, "shingle": self._shingle})
-        container.send(job + wire.encode(wire.SOURCE, source), timeout=self._deadline)
+        timeout = max(SHORTEST, until - time.monotonic())
+        return container.send(job + wire.encode(wire.SOURCE, source), timeout=timeout)
 
     def _answer(self, container: Container, source: bytes, deadline: float) -> Parsed:
         """Take down what is said of `source`, the first of the programs that were sent and not answered."""

@@ -101,17 +101,21 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closing.set()
+        self.call_off()
         if self._keeper.is_alive():
             self._keeper.join()
         for waiting in self._waiting.values():
             waiting.cancel()
-        for container in list(self._starting.values()):
-            container.call_off()
         self._threads.shutdown(wait=True)
         for waiting in self._waiting.values():
             if (unused := _there(waiting)) is not None:
                 _discard(unused)
+
+    def call_off(self) -> None:
+        """Start no more containers and end those that are not ready: who waits for one gets InfrastructureError."""
+        self._closing.set()
+        for container in list(self._starting.values()):
+            container.call_off()
 
     def claim(self, slot: Slot) -> Container:
         """Return a ready container for `slot`, for one use, and start the next one.
@@ -130,7 +134,7 @@ class Pool:
             try:
                 container = waiting.result()
             finally:
-                if self._ahead != "nothing":
+                if self._ahead != "nothing" and not self._closing.is_set():
                     self._prepare(slot)
             if container.waits and self._lasts(container):
                 return container

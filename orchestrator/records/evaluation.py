@@ -10,17 +10,19 @@ from orchestrator.records.candidate import Candidate
 from orchestrator.records.record import Count, Digest, Fraction, Line, Record, Seconds
 from orchestrator.records.states import FailedState, Stage, VerdictState
 
+Bound = Annotated[int, Field(ge=1)]
+
 
 class Limits(Record):
-    """Limits of one container, in bytes, counts and CPUs."""
+    """Limits of one container, in bytes, counts and CPUs; the kernel would take none of them, 0, for no limit."""
 
-    memory: Count = 4 << 30
-    pids: Count = 256
+    memory: Bound = 4 << 30
+    pids: Bound = 256
     cpus: Annotated[float, Field(gt=0)] = 1.0
-    nofile: Count = 1024
-    tmp: Count = 256 << 20
-    tmp_inodes: Count = 20_000
-    shm: Count = 256 << 20
+    nofile: Bound = 1024
+    tmp: Bound = 256 << 20
+    tmp_inodes: Bound = 20_000
+    shm: Bound = 256 << 20
 
 
 class Execution(Record):

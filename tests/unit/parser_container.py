@@ -22,10 +22,11 @@ DEADLINE = 0.05
 class ParserContainer:
     """Answers each program as soon as it is sent; `log` holds what was sent to every container, in order.
 
-    A `mute` one never says that it is ready.
+    A `mute` one never says that it is ready. A `narrow` one takes no program while so many answers are not heard.
     """
 
-    def __init__(self, log: list[list[bytes]], *, mute: bool = False) -> None:
+    def __init__(self, log: list[list[bytes]], *, mute: bool = False, narrow: int | None = None) -> None:
+        self._narrow = narrow
         self.sent: list[bytes] = []
         log.append(self.sent)
         self.closed = False
@@ -35,11 +36,14 @@ class ParserContainer:
         self._dead = False
 
     def send(self, data: bytes, *, timeout: float) -> bool:
+        unheard = sum(one.frame is not None and one.frame.kind == wire.PARSED for one in self._said)
+        if self._dead or (self._narrow is not None and unheard >= self._narrow):
+            return False
         frames = wire.Decoder(wire.TO_CONTAINER).feed(data)
         for job, source in zip(frames[::2], frames[1::2], strict=True):
             self.sent.append(source.payload)
             self._serve(job.json(), source.payload)
-        return not self._dead
+        return True
 
     def receive(self, *, deadline: float) -> Arrival | None:
         return self._said.popleft() if self._said else None
@@ -76,13 +80,18 @@ class ParserContainer:
 
 
 def parser(
-    log: list[list[bytes]], *, uses: int = 200, made: list[ParserContainer] | None = None, mute: int = 0
+    log: list[list[bytes]],
+    *,
+    uses: int = 200,
+    made: list[ParserContainer] | None = None,
+    mute: int = 0,
+    narrow: int | None = None,
 ) -> Parser:
-    """Return a parser whose containers are such ones, the first so many of them mute."""
+    """Return a parser whose containers are such ones, the first so many of them mute, and all of them narrow."""
     all_made = [] if made is None else made
 
     def start() -> Container:
-        container = ParserContainer(log, mute=len(all_made) < mute)
+        container = ParserContainer(log, mute=len(all_made) < mute, narrow=narrow)
         all_made.append(container)
         return cast("Container", container)
 

@@ -149,6 +149,8 @@ def test_a_run_that_was_frozen_before_there_were_these_keys_goes_on(tmp_path: Pa
         ("budget={first: 3, dynamic_from: 1}", "budget: .*first is 3, but dynamic_from is 1"),
         ("protocol.lr=.nan", "finite numbers"),
         ("prompt={1: a, b: c}", "text, finite numbers"),
+        ("sandbox.limits.tmp=0", "sandbox.limits.tmp: .*greater than or equal to 1"),
+        ("sandbox.source_bytes=8388609", "sandbox.source_bytes: .*less than or equal to 8388608"),
         ("cycles=yes", "cycles: .*integer"),
         ("admission.threshold=true", "admission.threshold: .*number"),
         ("sandbox.slots='2'", "sandbox.slots: .*integer"),

@@ -49,6 +49,16 @@ def test_an_odd_program_is_tried_alone_and_costs_no_other_its_answer(odd: bytes,
     assert log[1] == [odd]
 
 
+@pytest.mark.parametrize("narrow", [1, 2, 5])
+def test_a_container_that_does_not_take_a_program_is_sent_no_other_and_none_is_lost(narrow: int) -> None:
+    log: list[list[bytes]] = []
+    with parser(log, narrow=narrow) as one, parser([]) as other:
+        found = list(one.parse_all(PROGRAMS, complete=False))
+        assert found == [other.parse(source, complete=False) for source in PROGRAMS]
+    assert [len(sent) for sent in log[:-1]] == [narrow] * (len(log) - 1)
+    assert [source for sent in log for source in sent] == PROGRAMS
+
+
 def test_the_source_is_what_runs_where_the_parser_changed_nothing() -> None:
     program = HEAD.replace(
         b"    def forward", b"    def __init__(self, in_shape, out_shape, prm, device): ...\n    def forward"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import transformers
 
-from llm.errors import WorkerError
+from llm.errors import LoadError, WorkerError
 from llm.stream import Output, read_job, run
 from orchestrator.records import Counted, CountJob
 
@@ -22,7 +22,7 @@ def load_tokenizer(spec: ModelSpec) -> Any:
     """Load the tokenizer alone of the model that `spec` names; out of a GGUF file it takes seconds.
 
     Raises:
-        WorkerError: the source holds no tokenizer that can be loaded.
+        LoadError: the source holds no tokenizer that can be loaded.
     """
     source = Path(spec.source)
     names = {"pretrained_model_name_or_path": spec.source, "revision": spec.revision}
@@ -31,7 +31,7 @@ def load_tokenizer(spec: ModelSpec) -> Any:
     try:
         return transformers.AutoTokenizer.from_pretrained(**names)
     except (OSError, ValueError, struct.error) as error:
-        raise WorkerError(f"llm.model.source {spec.source}: its tokenizer cannot be loaded: {error}") from error
+        raise LoadError(f"llm.model.source {spec.source}: its tokenizer cannot be loaded: {error}") from error
 
 
 def count(tokenizer: Any, texts: Sequence[str]) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from llm.errors import WorkerError
+from llm.errors import LoadError, WorkerError
 from llm.stream import say
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def load(spec: ModelSpec, cache: Path) -> Loaded:
         tokenizer = transformers.AutoTokenizer.from_pretrained(base, revision=revision)
         model = transformers.AutoModelForCausalLM.from_pretrained(base, revision=revision, dtype=DTYPES[spec.dtype])
     except (OSError, ValueError) as error:
-        raise WorkerError(f"llm.model.source {spec.source}: cannot be loaded: {error}") from error
+        raise LoadError(f"llm.model.source {spec.source}: cannot be loaded: {error}") from error
     if not tokenizer.chat_template:
         raise WorkerError(f"llm.model.source {spec.source}: its tokenizer has no chat template; use an instruct model")
     model.to(device).eval()

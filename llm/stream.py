@@ -10,7 +10,7 @@ from typing import IO, TypeVar
 
 from pydantic import ValidationError
 
-from llm.errors import WorkerError
+from llm.errors import LoadError, WorkerError
 from orchestrator.records import Record
 
 LIFELINE = "--lifeline"
@@ -57,12 +57,16 @@ def read_job(kind: type[Job], arguments: list[str]) -> Job:
 
 
 def run(main: Callable[[list[str], Output], None]) -> None:
-    """Run a worker's `main` with the command line and its output; a WorkerError becomes one line and status 1."""
+    """Run a worker's `main` with the command line and its output; a WorkerError becomes one line of prose.
+
+    The exit status is then EX_CONFIG, by which the caller knows that another attempt would end the same, and 1 for a
+    LoadError, as for any other failure.
+    """
     try:
         main(sys.argv[1:], Output())
     except WorkerError as error:
         say(f"error: {error}")
-        sys.exit(1)
+        sys.exit(1 if isinstance(error, LoadError) else os.EX_CONFIG)
 
 
 def _end_with_stdin() -> None:

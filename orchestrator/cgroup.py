@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 TOP = "nn-sandbox"
+UNLIMITED = -1  # as cgroup v1 writes it for the CPU quota; elsewhere the kernel writes "max"
 
 
 @dataclass(frozen=True)
@@ -48,26 +50,32 @@ class ControlGroup:
         return Usage(peak, nanoseconds / 1e9 if nanoseconds is not None else None)
 
     def limits(self, container_id: str) -> dict[str, int]:
-        """Read back from the kernel what holds for the container: memory, swap and pids; absent where not shown."""
-        found = {}
+        """Read back from the kernel what holds for the container, by name; absent where it is not shown.
+
+        `memory` and `pids`; `cpu_quota` and `cpu_period` in microseconds; `memory_swap`, memory and swap together, on
+        cgroup v1, and `swap` alone on v2. UNLIMITED where there is no limit.
+        """
         name = f"docker-{container_id}.scope" if self.driver == "systemd" else container_id
         if _unified():
             folder = self._folder("") / name
-            files = {"memory": folder / "memory.max", "pids": folder / "pids.max"}
-        else:
-            memory = self._folder("memory") / name
-            files = {
-                "memory": memory / "memory.limit_in_bytes",
-                "memory_swap": memory / "memory.memsw.limit_in_bytes",
-                "pids": self._folder("pids") / name / "pids.max",
-                "cpu_quota": self._folder("cpu") / name / "cpu.cfs_quota_us",
-                "cpu_period": self._folder("cpu") / name / "cpu.cfs_period_us",
+            quota, _, period = (_text(folder / "cpu.max") or "").partition(" ")
+            texts = {
+                "memory": _text(folder / "memory.max"),
+                "swap": _text(folder / "memory.swap.max"),
+                "pids": _text(folder / "pids.max"),
+                "cpu_quota": quota,
+                "cpu_period": period,
             }
-        for name, path in files.items():
-            value = _number(path)
-            if value is not None:
-                found[name] = value
-        return found
+        else:
+            memory, cpu = self._folder("memory") / name, self._folder("cpu") / name
+            texts = {
+                "memory": _text(memory / "memory.limit_in_bytes"),
+                "memory_swap": _text(memory / "memory.memsw.limit_in_bytes"),
+                "pids": _text(self._folder("pids") / name / "pids.max"),
+                "cpu_quota": _text(cpu / "cpu.cfs_quota_us"),
+                "cpu_period": _text(cpu / "cpu.cfs_period_us"),
+            }
+        return {name: UNLIMITED if text == "max" else int(text) for name, text in texts.items() if text}
 
     def remove(self) -> None:
         """Remove the empty group from every hierarchy; one that the engine or systemd removed already is fine."""
@@ -77,15 +85,26 @@ class ControlGroup:
                 folder.rmdir()
 
 
+def removable(driver: str) -> bool:
+    """Whether this user's empty groups go away: systemd collects them itself; under cgroupfs only root can."""
+    folder = _top(driver)
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return driver == "systemd" or os.access(there, os.W_OK)
+
+
 def empty_groups(driver: str) -> list[str]:
     """Return the names of the groups in which no container is, running or stopped."""
-    top = ROOT if _unified() else ROOT / "memory"
-    folder = top / ("nnsandbox.slice" if driver == "systemd" else TOP)
+    folder = _top(driver)
     if not folder.is_dir():
         return []
     groups = [path for path in folder.iterdir() if path.is_dir()]
     empty = [path.name for path in groups if not any(child.is_dir() for child in path.iterdir())]
     return [name.removeprefix("nnsandbox-").removesuffix(".slice") for name in empty]
+
+
+def _top(driver: str) -> Path:
+    """Return the folder that all our groups lie in; on cgroup v1 the memory controller's."""
+    return (ROOT if _unified() else ROOT / "memory") / ("nnsandbox.slice" if driver == "systemd" else TOP)
 
 
 def _unified() -> bool:

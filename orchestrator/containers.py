@@ -12,7 +12,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from orchestrator.cgroup import ControlGroup
 from orchestrator.checkout import shipped
 from orchestrator.config import SandboxConfig
-from orchestrator.engine import connect, engine_errors
+from orchestrator.engine import components, connect, engine_errors
 from orchestrator.errors import InfrastructureError
 from orchestrator.image import local_image
 from orchestrator.journal import Recorder, unrecorded
@@ -117,9 +117,7 @@ class Containers:
 
     def components(self) -> dict[str, str]:
         """Return the versions of the engine's parts, and of the runtime where it is another than the engine's own."""
-        with engine_errors("reading the engine's version"):
-            parts = self._client.version().get("Components") or []
-        found = {str(part["Name"]): str(part["Version"]) for part in parts}
+        found = components(self._client)
         path = self._info.get("Runtimes", {}).get(self._sandbox.runtime, {}).get("path", "")
         stated = _stated_version(path) if self._sandbox.runtime not in found else None
         return found if stated is None else found | {self._sandbox.runtime: stated}

@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cgroup import removable
 from orchestrator.config import Config
-from orchestrator.engine import connect, endpoint, engine_errors
+from orchestrator.engine import components, connect, endpoint, engine_errors
 from orchestrator.errors import InfrastructureError
 from orchestrator.evaluate import COPIES, SandboxEvaluator, images_size
 from orchestrator.probes import Held, probes
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 IMPORT_SECONDS = {"runc": 20.0, "runsc": 60.0}  # gVisor hands out memory slowly
+STAY = "stay until the machine restarts, one for each container: this user may not remove them"
 SMALL = {"memory": 768 * MIB, "pids": 64, "nofile": 256, "tmp": 64 * MIB, "tmp_inodes": 500, "shm": 64 * MIB}
 
 
@@ -94,15 +96,21 @@ def machine() -> list[Fact]:
     try:
         with engine_errors("reading the engine's settings"):
             info: dict[str, Any] = client.info()
+        parts = components(client)
         address = endpoint(client)
     finally:
         client.close()
     options = " ".join(info.get("SecurityOptions") or [])
+    driver = str(info.get("CgroupDriver", "cgroupfs"))
+    cleared = removable(driver)
     runtimes = sorted(name for name in info.get("Runtimes", {}) if "." not in name)
     return [
         Fact("engine", f"{info.get('ServerVersion')} at {address}", present=True),
+        Fact("containerd", parts.get("containerd", "version not stated"), present=None),
+        Fact("runc", parts.get("runc", "version not stated"), present=None),
         Fact("kernel", str(info.get("KernelVersion")), present=None),
-        Fact("cgroups", f"v{info.get('CgroupVersion', '1')}, driver {info.get('CgroupDriver')}", present=None),
+        Fact("cgroups", f"v{info.get('CgroupVersion', '1')}, driver {driver}", present=None),
+        Fact("empty groups", "removed" if cleared else STAY, present=cleared),
         Fact("runtimes", ", ".join(runtimes), present=True),
         Fact("gVisor", "runsc" if "runsc" in runtimes else "missing", present="runsc" in runtimes),
         _option("seccomp", options),

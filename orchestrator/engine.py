@@ -63,6 +63,17 @@ def endpoint(client: docker.DockerClient) -> str:
     return f"unix://{socket_path}" if socket_path else str(client.api.base_url)
 
 
+def components(client: docker.DockerClient) -> dict[str, str]:
+    """Return the versions of the engine's parts by name, as it states them: itself, containerd, runc.
+
+    Raises:
+        InfrastructureError: the engine failed.
+    """
+    with engine_errors("reading the engine's version"):
+        parts = client.version().get("Components") or []
+    return {str(part["Name"]): str(part["Version"]) for part in parts}
+
+
 @contextlib.contextmanager
 def engine_errors(action: str) -> Iterator[None]:
     """Turn whatever the SDK raises while doing `action` into an InfrastructureError that says so."""

@@ -13,5 +13,9 @@ class InfrastructureError(OrchestratorError):
     """The engine, the disk, an image, an asset or the LLM worker failed; a later resume may succeed."""
 
 
+class RefusedJobError(InfrastructureError):
+    """The LLM worker says that its job cannot be done as it is written: another worker would say the same."""
+
+
 class LedgerError(OrchestratorError):
     """A ledger on disk is damaged or does not belong to this run: the message names the file and the line."""

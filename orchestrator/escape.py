@@ -1,4 +1,7 @@
-"""Makes untrusted text safe to show: nothing in it can move the cursor, colour the screen or reorder a line."""
+"""Makes untrusted text safe to show: nothing in it can move the cursor, colour the screen or hide.
+
+Letters of scripts that run from right to left stay letters: a terminal that knows them shows them in their own order.
+"""
 
 from __future__ import annotations
 

@@ -58,6 +58,11 @@ def shm_options(limits: Limits) -> str:
     return f"rw,nosuid,nodev,noexec,mode=1777,size={limits.shm},nr_inodes={limits.tmp_inodes}"
 
 
+def added_capabilities(spec: Spec) -> list[str]:
+    """Return what the container's first process may do beyond an ordinary one: start, own and end a candidate."""
+    return ["SETUID", "SETGID", "KILL"] if spec.supervised else []
+
+
 def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> dict[str, Any]:
     """Return the arguments of the engine's create call: every flag is explained in docker/README.md."""
     environment = {
@@ -90,7 +95,7 @@ def _privileges(spec: Spec) -> dict[str, Any]:
         "ipc_mode": "private",
         "read_only": True,
         "cap_drop": ["ALL"],
-        "cap_add": ["SETUID", "SETGID", "KILL"] if spec.supervised else [],
+        "cap_add": added_capabilities(spec),
         "security_opt": ["no-new-privileges", f"seccomp={spec.seccomp}"],
         "restart_policy": {"Name": "no"},
     }

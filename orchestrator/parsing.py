@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -71,6 +72,8 @@ class Parser:
         self._container: Container | None = None
         self._used = 0
         self._closed = False
+        self._starting: Container | None = None
+        self._changing = threading.Lock()  # held while a container is started, which closing must not overtake
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +82,10 @@ class Parser:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
-        self._retire()
+        if self._starting is not None:
+            self._starting.call_off()
+        with self._changing:
+            self._retire()
 
     def parse(self, source: bytes, *, complete: bool, strip: bool = False, compact: bool = False) -> Parsed:
         """Inspect one program; whatever it does to the parser is its own failure.
@@ -187,18 +193,26 @@ class Parser:
         return Parsed(state="killed", stage="parse", cause="the parser died of it")
 
     def _fresh(self) -> Container:
-        if self._closed:
-            raise InfrastructureError("the parser was closed")
-        if self._container is None or self._spent():
-            self._retire()
-            container = self._start()
-            try:
-                await_ready(container, seconds=self._ready)
-            except BaseException:
-                container.close()
-                raise
-            self._container = container
-        return self._container
+        with self._changing:
+            if self._closed:
+                raise InfrastructureError("the parser was closed")
+            if self._container is None or self._spent():
+                self._retire()
+                self._container = self._started()
+            return self._container
+
+    def _started(self) -> Container:
+        container = self._starting = self._start()
+        try:
+            if self._closed:
+                container.call_off()
+            await_ready(container, seconds=self._ready)
+        except BaseException:
+            container.close()
+            raise
+        finally:
+            self._starting = None
+        return container
 
     def _spent(self) -> bool:
         """Say whether the container is to be replaced before another program."""

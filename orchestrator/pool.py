@@ -16,6 +16,7 @@ import psutil
 from orchestrator.errors import InfrastructureError
 from orchestrator.headroom import LOOK, Headroom
 from orchestrator.parsing import await_ready
+from orchestrator.readback import check_inside
 from orchestrator.sandbox import Container
 from sandbox_image import wire
 
@@ -49,10 +50,11 @@ class Starting:
         """Wait until the container is ready, for up to `seconds`, and return it; it is closed where it fails.
 
         Raises:
-            InfrastructureError: it ended or took too long, or was called off.
+            InfrastructureError: it ended, took too long or was called off, or another limit on files holds inside.
         """
         try:
-            await_ready(self.container, seconds=self.seconds)
+            said = await_ready(self.container, seconds=self.seconds)
+            check_inside(said, self.container.spec.limits)
         except BaseException:
             self.container.close()
             raise

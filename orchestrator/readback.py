@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.lockdown import OOM_SCORE, SEALED, VARIABLES, Spec, shm_options, tmp_options
+from orchestrator.lockdown import OOM_SCORE, SEALED, VARIABLES, Spec, added_capabilities, shm_options, tmp_options
 from orchestrator.records import Limits
 
 
@@ -29,7 +29,7 @@ def effective_limits(spec: Spec, host: dict[str, Any], kernel: dict[str, int]) -
         raise InfrastructureError("the engine did not apply the limits: " + "; ".join(wrong))
     holds: dict[str, int | float | str] = {name: found for name, (found, _) in engine.items()}
     holds |= {f"kernel_{name}": value for name, value in kernel.items()}
-    return holds | {"runtime": spec.runtime}
+    return holds
 
 
 def check_environment(variables: Iterable[str]) -> None:
@@ -40,6 +40,15 @@ def check_environment(variables: Iterable[str]) -> None:
     names = {variable.partition("=")[0] for variable in variables}
     if stray := sorted(names - VARIABLES):
         raise InfrastructureError(f"the container was given variables that nobody asked for: {', '.join(stray)}")
+
+
+def check_inside(said: Mapping[str, object], limits: Limits) -> None:
+    """Raise InfrastructureError where a supervisor that is ready, and has run nobody's code, found another limit.
+
+    The limit on open files belongs to a process, so no control group shows it.
+    """
+    if said["nofile"] != limits.nofile:
+        raise InfrastructureError(f"a process inside may open {said['nofile']} files, not {limits.nofile}")
 
 
 def _engine(spec: Spec, host: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -60,9 +69,13 @@ def _engine(spec: Spec, host: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         "terminals": (mounts.get("/dev/pts"), SEALED),
         "queues": (mounts.get("/dev/mqueue"), SEALED),
         "read_only": (int(host["ReadonlyRootfs"]), 1),
+        "privileged": (int(host["Privileged"]), 0),
+        "process_namespace": (host["PidMode"] or "private", "private"),
+        "runtime": (host["Runtime"], spec.runtime),
         "network": (host["NetworkMode"], "none"),
         "ipc": (host["IpcMode"], "private"),
-        "capabilities_dropped": (",".join(host["CapDrop"] or []), "ALL"),
+        "capabilities_dropped": (_capabilities(host["CapDrop"]), "ALL"),
+        "capabilities_added": (_capabilities(host["CapAdd"]), _capabilities(added_capabilities(spec))),
         "no_new_privileges": (int("no-new-privileges" in options), 1),
         "seccomp": (int(f"seccomp={spec.seccomp}" in options), 1),
         "oom_score_adj": (host["OomScoreAdj"], OOM_SCORE),
@@ -73,9 +86,14 @@ def _hard_limit(host: dict[str, Any], name: str) -> int | None:
     return next((limit["Hard"] for limit in host["Ulimits"] or () if limit["Name"] == name), None)
 
 
+def _capabilities(names: Iterable[str] | None) -> str:
+    """Return capabilities in one order and one spelling: some engines show SETUID as CAP_SETUID."""
+    return ",".join(sorted(name.upper().removeprefix("CAP_") for name in names or ()))
+
+
 def _kernel(wanted: Limits, kernel: dict[str, int]) -> dict[str, int]:
     """Return what the kernel must show, for those limits that it shows."""
-    must = {"memory": wanted.memory, "pids": wanted.pids}
+    must = {"memory": wanted.memory, "memory_swap": wanted.memory, "swap": 0, "pids": wanted.pids}
     if "cpu_period" in kernel:
         must["cpu_quota"] = round(wanted.cpus * kernel["cpu_period"])
     return {name: value for name, value in must.items() if name in kernel}

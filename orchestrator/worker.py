@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, RefusedJobError
 from orchestrator.records import Record
 
 GRACE = 5.0  # seconds between asking a worker to end and killing it
@@ -51,8 +51,15 @@ class Worker:
             raise self.failed(f"it wrote {line[:200]!r}, which is no record of this protocol ({error})") from error
 
     def ended(self) -> None:
-        """Wait for the worker's end, which its closed stdout announces; raise InfrastructureError if it failed."""
+        """Wait for the worker's end, which its closed stdout announces.
+
+        Raises:
+            RefusedJobError: it ended with EX_CONFIG: it cannot do this job, whoever tries.
+            InfrastructureError: it failed otherwise.
+        """
         status = self._wait()
+        if status == os.EX_CONFIG:
+            raise RefusedJobError(self._ending("it refused its job"))
         if status:
             reason = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
             raise self.failed(f"it died with {reason}")
@@ -60,11 +67,7 @@ class Worker:
     def failed(self, what: str) -> InfrastructureError:
         """Return the error for a worker that did not keep to its protocol, with the end of its stderr."""
         self.stop()
-        with self.log.open("rb") as stream:
-            stream.seek(self.log_start)
-            tail = stream.read().decode("utf-8", "replace").strip()[-TAIL:]
-        name = " ".join(part for part in self.command if part.startswith("llm.")) or self.command[-1]
-        return InfrastructureError(f"the worker {name} failed: {what}. Its stderr is in {self.log} and ends:\n{tail}")
+        return InfrastructureError(self._ending(what))
 
     def stop(self) -> None:
         """End the worker and all that it started; a worker whose end was waited for is left alone."""
@@ -78,6 +81,13 @@ class Worker:
             os.close(descriptor)
         self._signal(signal.SIGKILL)
         self._wait()
+
+    def _ending(self, what: str) -> str:
+        with self.log.open("rb") as stream:
+            stream.seek(self.log_start)
+            tail = stream.read().decode("utf-8", "replace").strip()[-TAIL:]
+        name = " ".join(part for part in self.command if part.startswith("llm.")) or self.command[-1]
+        return f"the worker {name} failed: {what}. Its stderr is in {self.log} and ends:\n{tail}"
 
     def _wait(self) -> int:
         """Wait for the worker's end, then end what it left running: until it is reaped, nobody else has its group."""

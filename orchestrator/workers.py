@@ -13,10 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_not_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+)
 
 from orchestrator import assets
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, RefusedJobError
 from orchestrator.ledger import Report, silent
 from orchestrator.records import (
     Adapter,
@@ -199,7 +206,8 @@ def _corpus(entries: Sequence[Entry], *, beside: Path) -> Iterator[Path]:
 def attempts(*, retries: int, pause: float, report: Report) -> Retrying:
     """Return the attempts at one job: one, and after each InfrastructureError another, `retries` at the most.
 
-    Between them lie `pause` seconds, then twice as long each time; `report` is told why.
+    None follows a RefusedJobError. Between them lie `pause` seconds, then twice as long each time; `report` is told
+    why.
     """
 
     def say(state: RetryCallState) -> None:
@@ -208,7 +216,7 @@ def attempts(*, retries: int, pause: float, report: Report) -> Retrying:
         report(f"{why} Attempt {state.attempt_number + 1} of {retries + 1} follows in {state.upcoming_sleep:g} s.")
 
     return Retrying(
-        retry=retry_if_exception_type(InfrastructureError),
+        retry=retry_if_exception_type(InfrastructureError) & retry_if_not_exception_type(RefusedJobError),
         stop=stop_after_attempt(1 + retries),
         wait=wait_exponential(multiplier=pause, max=LONGEST_PAUSE),
         before_sleep=say,

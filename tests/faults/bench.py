@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from orchestrator.cgroup import ROOT, TOP
+from orchestrator.cgroup import empty_groups
 from tests.faults.cycle import CACHE, CANDIDATES, CYCLES, config
 from tests.faults.engine import Engine, own_engine
 from tests.faults.ledgers import Difference, difference
@@ -79,8 +79,7 @@ class Bench:
 
 def groups() -> set[str]:
     """Return the names of the sandbox's control groups in which nothing runs."""
-    found = (folder for folder in (ROOT / "memory" / TOP).glob("*") if folder.is_dir())
-    return {folder.name for folder in found if not any(child.is_dir() for child in folder.iterdir())}
+    return {name for driver in ("cgroupfs", "systemd") for name in empty_groups(driver)}
 
 
 def lasting(before: set[str]) -> set[str]:

@@ -10,8 +10,9 @@ import pytest
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.headroom import Headroom
+from orchestrator.parsing import Parser
 from orchestrator.pool import Pool, Slot, Starting
-from orchestrator.sandbox import Container
+from orchestrator.sandbox import Arrival, Container
 
 SECONDS = 60.0  # in which a call that was off would have shown
 
@@ -50,3 +51,46 @@ def test_a_claim_that_waits_for_a_container_ends_with_the_pool_and_starts_no_oth
         with pytest.raises(InfrastructureError, match="called off"):
             claim.result(timeout=SECONDS)
     assert len(started) <= 2  # the one that was waited for; another, where the claim came before the pool's end
+
+
+class Mute:
+    """A parser container that never says a word until it is called off."""
+
+    def __init__(self) -> None:
+        self.off, self.closed = threading.Event(), threading.Event()
+
+    def call_off(self) -> None:
+        self.off.set()
+
+    def receive(self, *, deadline: float) -> Arrival | None:
+        assert deadline
+        if self.off.wait(SECONDS):
+            raise InfrastructureError("called off")
+        raise AssertionError("nobody called it off")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_a_parser_that_is_closed_while_its_container_starts_leaves_none_behind() -> None:
+    created, may_start = threading.Event(), threading.Event()
+    mute = Mute()
+
+    def start() -> Container:
+        created.set()
+        assert may_start.wait(SECONDS)
+        return cast("Container", mute)
+
+    parser = Parser(start, uses=1, deadline=1.0, ready=SECONDS, shingle=10)
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        asked = threads.submit(parser.parse, b"", complete=False)
+        assert created.wait(SECONDS)
+        closed = threads.submit(parser.__exit__, None, None, None)
+        assert not closed.done()  # it waits for what the engine is about to start
+        may_start.set()
+        closed.result(timeout=SECONDS)
+        assert mute.closed.is_set()
+        with pytest.raises(InfrastructureError, match="called off"):
+            asked.result(timeout=SECONDS)
+    with pytest.raises(InfrastructureError, match="was closed"):
+        parser.parse(b"", complete=False)

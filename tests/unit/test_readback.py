@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import docker
 import pytest
 
-from orchestrator.cgroup import ControlGroup
+from orchestrator.cgroup import UNLIMITED, ControlGroup
 from orchestrator.errors import InfrastructureError
 from orchestrator.lockdown import Spec, creation
-from orchestrator.readback import check_environment, effective_limits
+from orchestrator.readback import check_environment, check_inside, effective_limits
 from orchestrator.records import Limits
 
 SPEC = Spec(
     image="i", mode="supervise", runtime="runc", limits=Limits(), life=60.0, seccomp="{}", owner="me", threads=1
 )
-KERNEL = {"memory": Limits().memory, "pids": Limits().pids, "cpu_period": 100_000, "cpu_quota": 100_000}
+V1 = {"memory": SPEC.limits.memory, "memory_swap": SPEC.limits.memory, "pids": SPEC.limits.pids}
+V2 = {"memory": SPEC.limits.memory, "swap": 0, "pids": SPEC.limits.pids}
+KERNEL = V1 | {"cpu_period": 100_000, "cpu_quota": 100_000}
+SHOWN = {"Privileged": False, "PidMode": "", "Runtime": "runc"}  # what an engine shows though nobody asked for it
 
 
 def as_asked() -> dict[str, Any]:
     """Return a HostConfig as an engine shows it that applied everything."""
     api = docker.APIClient(version="1.41")
     try:
-        return creation(SimpleNamespace(api=api), SPEC, ControlGroup("x", "cgroupfs"))["host_config"]
+        asked = creation(SimpleNamespace(api=api), SPEC, ControlGroup("x", "cgroupfs"))["host_config"]
+        return SHOWN | asked
     finally:
         api.close()
 
@@ -44,6 +50,10 @@ def test_what_was_asked_for_reads_back_and_is_kept() -> None:
         ("ReadonlyRootfs", False, "read_only is 0"),
         ("SecurityOpt", [], "seccomp is 0"),
         ("CapDrop", None, "capabilities_dropped"),
+        ("CapAdd", ["KILL", "SETGID", "SETUID", "SYS_ADMIN"], "capabilities_added is KILL,SETGID,SETUID,SYS_ADMIN"),
+        ("Privileged", True, "privileged is 1"),
+        ("PidMode", "host", "process_namespace is host"),
+        ("Runtime", "crun", "runtime is crun"),
         ("Ulimits", None, "nofile is None"),
     ],
 )
@@ -52,10 +62,62 @@ def test_a_flag_that_the_engine_did_not_take_is_named(name: str, value: Any, sai
         effective_limits(SPEC, as_asked() | {name: value}, KERNEL)
 
 
-@pytest.mark.parametrize("name", ["memory", "pids", "cpu_quota"])
-def test_a_limit_that_the_kernel_does_not_show_as_asked_is_named(name: str) -> None:
-    with pytest.raises(InfrastructureError, match=f"the kernel's {name} is 1,"):
-        effective_limits(SPEC, as_asked(), KERNEL | {name: 1})
+def test_capabilities_read_back_in_any_order_and_with_the_prefix_that_newer_engines_give_them() -> None:
+    shown = as_asked() | {"CapAdd": ["CAP_SETGID", "CAP_SETUID", "CAP_KILL"]}
+    assert effective_limits(SPEC, shown, KERNEL)["capabilities_added"] == "KILL,SETGID,SETUID"
+
+
+@pytest.mark.parametrize("name", ["memory", "memory_swap", "swap", "pids", "cpu_quota"])
+@pytest.mark.parametrize("value", [1, UNLIMITED])
+def test_a_limit_that_the_kernel_does_not_show_as_asked_is_named(name: str, value: int) -> None:
+    with pytest.raises(InfrastructureError, match=f"the kernel's {name} is {value},"):
+        effective_limits(SPEC, as_asked(), KERNEL | {name: value})
+
+
+def files_under(folder: Path, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="ascii")
+
+
+def test_what_the_unified_hierarchy_shows_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope = "nnsandbox.slice/nnsandbox-a.slice/docker-c.scope"
+    memory, pids = str(SPEC.limits.memory), str(SPEC.limits.pids)
+    files = {"memory.max": memory, "memory.swap.max": "0", "pids.max": pids, "cpu.max": "100000 100000"}
+    files_under(tmp_path, {"cgroup.controllers": "cpu memory pids"} | {f"{scope}/{k}": v for k, v in files.items()})
+    monkeypatch.setattr("orchestrator.cgroup.ROOT", tmp_path)
+    group = ControlGroup("a", "systemd")
+    assert group.limits("c") == V2 | {"cpu_quota": 100_000, "cpu_period": 100_000}
+    assert effective_limits(SPEC, as_asked(), group.limits("c"))["kernel_swap"] == 0
+    files_under(tmp_path, {f"{scope}/memory.max": "max", f"{scope}/cpu.max": "max 100000"})
+    with pytest.raises(InfrastructureError, match=r"memory is -1, not \d+; the kernel's cpu_quota is -1"):
+        effective_limits(SPEC, as_asked(), group.limits("c"))
+
+
+def test_what_the_separate_hierarchies_show_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, pids, group = str(SPEC.limits.memory), str(SPEC.limits.pids), "nn-sandbox/a/c"
+    files_under(
+        tmp_path,
+        {
+            f"memory/{group}/memory.limit_in_bytes": memory,
+            f"memory/{group}/memory.memsw.limit_in_bytes": memory,
+            f"pids/{group}/pids.max": pids,
+            f"cpu/{group}/cpu.cfs_quota_us": "100000",
+            f"cpu/{group}/cpu.cfs_period_us": "100000",
+        },
+    )
+    monkeypatch.setattr("orchestrator.cgroup.ROOT", tmp_path)
+    assert ControlGroup("a", "cgroupfs").limits("c") == KERNEL
+    files_under(tmp_path, {f"cpu/{group}/cpu.cfs_quota_us": "-1", f"pids/{group}/pids.max": "max"})
+    with pytest.raises(InfrastructureError, match=r"pids is -1, not 256; the kernel's cpu_quota is -1"):
+        effective_limits(SPEC, as_asked(), ControlGroup("a", "cgroupfs").limits("c"))
+
+
+def test_the_limit_on_files_is_what_a_process_inside_found() -> None:
+    check_inside({"nofile": SPEC.limits.nofile}, SPEC.limits)
+    with pytest.raises(InfrastructureError, match="may open 1048576 files, not 1024"):
+        check_inside({"nofile": 1_048_576}, SPEC.limits)
 
 
 def test_a_variable_that_nobody_asked_for_is_named_without_its_value() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import worker, workers
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, RefusedJobError
 from orchestrator.records import (
     Adapter,
     Decoding,
@@ -128,6 +128,15 @@ def test_no_chunk_starts_no_worker(tmp_path: Path) -> None:
 def test_a_worker_that_breaks_the_protocol_is_our_failure(tmp_path: Path, body: str, reason: str) -> None:
     with pytest.raises(InfrastructureError, match=reason):
         run(generator(tmp_path, body))
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(os.EX_CONFIG, 1), (1, 3)])
+def test_a_job_that_its_worker_refuses_is_given_to_no_other(tmp_path: Path, status: int, attempts: int) -> None:
+    body = f"print('error: lower llm.sft.learning_rate', file=sys.stderr)\nsys.exit({status})"
+    with pytest.raises(InfrastructureError, match=r"lower llm\.sft\.learning_rate") as caught:
+        run(generator(tmp_path, body, retries=2))
+    assert isinstance(caught.value, RefusedJobError) == (status == os.EX_CONFIG)
+    assert (tmp_path / "worker.log").read_text().count("error: ") == attempts
 
 
 def test_a_worker_that_cannot_be_started_is_our_failure(tmp_path: Path) -> None:

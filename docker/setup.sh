@@ -15,6 +15,7 @@ readonly python=.venv/bin/python
 readonly fashion=dataset-fashion-mnist
 readonly fashion_folder=$cache/datasets/fashion-mnist
 readonly start_seconds=60
+engine_pid='' # of the dockerd that this script has started
 export DEBIAN_FRONTEND=noninteractive
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -38,6 +39,7 @@ install_packages() {
 # --- venv -----------------------------------------------------------------------------------------------------------
 
 make_venv() {
+    [ "$(uname -sm)" = "Linux x86_64" ] || fail "this is $(uname -sm); the image and its seccomp profile are for Linux on x86_64"
     local host_python=${PYTHON:-python3}
     command -v "$host_python" > /dev/null || fail "$host_python is not there; install Python 3.11 or newer"
     "$host_python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
@@ -53,21 +55,29 @@ make_venv() {
 
 # --- engine ---------------------------------------------------------------------------------------------------------
 
+# prints how the engine answers; ends with 1 where none does, and with 2 where .venv cannot ask
 engine_answers() {
     "$python" - 2> /dev/null << 'PYTHON'
-import docker
+import sys
 
-client = docker.from_env(timeout=10)
+try:
+    from docker import from_env
+except ImportError:
+    sys.exit(2)
+
+client = from_env(timeout=10)
 print(f"engine {client.version()['Version']} at {client.api.base_url}")
 PYTHON
 }
 
 ensure_engine() {
-    local answer
-    if answer=$(engine_answers); then
-        say "$answer answers; nothing of the system is changed"
-        return
-    fi
+    local answer status=0
+    [ -x "$python" ] || fail "there is no .venv to ask with; run docker/setup.sh venv first"
+    answer=$(engine_answers) || status=$?
+    case $status in
+        0) say "$answer answers; nothing of the system is changed"; return ;;
+        2) fail ".venv lacks the package docker; remove .venv and run this again" ;;
+    esac
     [ "$(uname -s)" = Linux ] || fail "no Docker engine answers; the sandbox runs on Linux only"
     [ -z "${DOCKER_HOST:-}" ] || fail "no Docker engine answers at DOCKER_HOST=$DOCKER_HOST; start it or unset DOCKER_HOST"
     is_debian_root || fail "no Docker engine answers. Install Docker Engine 20.10.10 or newer, start it, and let this" \
@@ -101,14 +111,18 @@ start_engine() {
             '["--network=none", "--platform=ptrace", "--oci-seccomp"]' > "$cache/dockerd.json"
         options+=(--config-file "$(realpath "$cache/dockerd.json")")
     fi
+    # the number of a dockerd that a restart ended may be another process's now, which a new one takes for itself
+    [ "$(cat "/proc/$(cat "$pid_file" 2> /dev/null)/comm" 2> /dev/null)" = dockerd ] || rm -f "$pid_file"
     mountpoint -q /sys/fs/cgroup || { say "mounting the control groups"; cgroupfs-mount; }
     say "no service manager runs: starting dockerd by hand (log: $log_file, pid: $pid_file)"
     setsid nohup dockerd "${options[@]}" > "$log_file" 2>&1 < /dev/null &
+    engine_pid=$!
 }
 
 await_engine() {
     local deadline=$((SECONDS + start_seconds)) answer
     until answer=$(engine_answers); do
+        [ -z "$engine_pid" ] || kill -0 "$engine_pid" 2> /dev/null || fail "dockerd ended by itself; see $log_file"
         [ "$SECONDS" -lt "$deadline" ] || fail "the engine did not answer within $start_seconds s; see $log_file"
         sleep 0.5
     done
@@ -129,9 +143,9 @@ stop_engine() {
 # --- images ---------------------------------------------------------------------------------------------------------
 
 fetch_images() {
-    if [ -e /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ]; then
+    if has_fashion /usr/share/datasets/fashion-mnist; then
         say "Fashion-MNIST is installed"
-    elif [ -e "$fashion_folder/train-images-idx3-ubyte.gz" ]; then
+    elif has_fashion "$fashion_folder"; then
         say "Fashion-MNIST lies in $fashion_folder"
     elif is_debian; then
         unpack_fashion || say "Debian's package $fashion could not be fetched; put its four files into $fashion_folder"
@@ -140,6 +154,14 @@ fetch_images() {
     fi
 }
 
+has_fashion() {
+    local part
+    for part in train-images-idx3 train-labels-idx1 t10k-images-idx3 t10k-labels-idx1; do
+        [ -s "$1/$part-ubyte.gz" ] || return 1
+    done
+}
+
+# called where a failure is no end of the script, so each step says itself what follows when it fails
 unpack_fashion() {
     local work
     work=$(mktemp -d)
@@ -153,9 +175,11 @@ unpack_fashion() {
         }
         dpkg-deb -x "$fashion"_*.deb unpacked
     ) || { rm -rf "$work"; return 1; }
-    mkdir -p "$fashion_folder"
-    cp "$work"/unpacked/usr/share/datasets/fashion-mnist/*.gz "$fashion_folder"/
-    rm -rf "$work"
+    mkdir -p "$fashion_folder" && rm -rf "$fashion_folder.part" \
+        && cp -r "$work/unpacked/usr/share/datasets/fashion-mnist" "$fashion_folder.part" \
+        && has_fashion "$fashion_folder.part" && mv "$fashion_folder.part"/*.gz "$fashion_folder"/ \
+        || { rm -rf "$work" "$fashion_folder.part"; return 1; }
+    rm -rf "$work" "$fashion_folder.part"
 }
 
 case "${1:-}" in

@@ -9,21 +9,27 @@ import torch
 from llm.stream import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.records import SftSpec
 
 
 LEAST = 4096  # elements of a parameter whose state is kept in 8 bits
 
 
-def build(model: Any, sft: SftSpec, *, device: torch.device) -> tuple[torch.optim.Optimizer, str]:
+def build(
+    model: Any, sft: SftSpec, *, device: torch.device, useless: Callable[[torch.device], str | None] | None = None
+) -> tuple[torch.optim.Optimizer, str]:
     """Return the optimizer over the trainable parameters, and which one it is: `paged_adamw_8bit` or `adamw`.
 
     Paged 8-bit AdamW needs CUDA and bitsandbytes. Elsewhere torch's AdamW, with the same constants, takes its place.
+    `useless` says why bitsandbytes cannot be used on a CUDA device; it is tried where omitted.
     """
+    useless = useless or useless_bitsandbytes
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     constants: dict[str, Any] = {"lr": sft.learning_rate, "weight_decay": sft.weight_decay}
     if sft.optimizer == "paged_adamw_8bit":
-        missing = "it needs a CUDA device" if device.type != "cuda" else useless_bitsandbytes(device)
+        missing = "it needs a CUDA device" if device.type != "cuda" else useless(device)
         if missing is None:
             import bitsandbytes  # an optional dependency, only where it is used
 

@@ -84,6 +84,10 @@ class Account:
             self.finished = True
         self.index, self.head = event.index + 1, event.hash
 
+    def knows_weights(self, folder: str) -> bool:
+        """Whether the journal says what became of the adapter in `folder`: its files, or that it was dropped."""
+        return folder in self.weights or folder in self.without_weights
+
     def _line(self, event: Event) -> None:
         data = event.data
         lines = self.ledgers.setdefault(data["ledger"], [])

@@ -26,6 +26,7 @@ class ControlGroup:
 
     name: str
     driver: str
+    root: Path = ROOT
 
     @property
     def parent(self) -> str:
@@ -33,14 +34,14 @@ class ControlGroup:
         return f"nnsandbox-{self.name}.slice" if self.driver == "systemd" else f"/{TOP}/{self.name}"
 
     def _folder(self, controller: str) -> Path:
-        base = ROOT if _unified() else ROOT / controller
+        base = self.root if _unified(self.root) else self.root / controller
         if self.driver == "systemd":
             return base / "nnsandbox.slice" / self.parent
         return base / TOP / self.name
 
     def usage(self) -> Usage:
         """Read the group's peak memory and CPU time; they stay readable after the container's end."""
-        if _unified():
+        if _unified(self.root):
             folder = self._folder("")
             cpu = dict(line.split() for line in (_text(folder / "cpu.stat") or "").splitlines())
             used = cpu.get("usage_usec")
@@ -56,7 +57,7 @@ class ControlGroup:
         cgroup v1, and `swap` alone on v2. UNLIMITED where there is no limit.
         """
         name = f"docker-{container_id}.scope" if self.driver == "systemd" else container_id
-        if _unified():
+        if _unified(self.root):
             folder = self._folder("") / name
             quota, _, period = (_text(folder / "cpu.max") or "").partition(" ")
             texts = {
@@ -79,7 +80,8 @@ class ControlGroup:
 
     def remove(self) -> None:
         """Remove the empty group from every hierarchy; one that the engine or systemd removed already is fine."""
-        controllers = [""] if _unified() else [path.name for path in ROOT.iterdir() if path.is_dir()]
+        names = [path.name for path in self.root.iterdir() if path.is_dir()]
+        controllers = [""] if _unified(self.root) else names
         for folder in map(self._folder, controllers):
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -104,11 +106,11 @@ def empty_groups(driver: str) -> list[str]:
 
 def _top(driver: str) -> Path:
     """Return the folder that all our groups lie in; on cgroup v1 the memory controller's."""
-    return (ROOT if _unified() else ROOT / "memory") / ("nnsandbox.slice" if driver == "systemd" else TOP)
+    return (ROOT if _unified(ROOT) else ROOT / "memory") / ("nnsandbox.slice" if driver == "systemd" else TOP)
 
 
-def _unified() -> bool:
-    return (ROOT / "cgroup.controllers").exists()
+def _unified(root: Path) -> bool:
+    return (root / "cgroup.controllers").exists()
 
 
 def _text(path: Path) -> str | None:

@@ -20,6 +20,7 @@ Positive = Annotated[float, Field(gt=0)]
 Whole = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Tasks = Annotated[tuple[Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "svhn"], ...], Field(min_length=1)]
+Gpu = Annotated[str, Field(pattern=r"^([0-9]+|(GPU|MIG)-[0-9A-Za-z/-]+)$")]  # one device; never "all", or two
 UNSAID = {"normalisation": "channels"}  # what protocols meant before they had the key: not hashed, so that hashes stay
 
 
@@ -86,12 +87,12 @@ class SandboxConfig(Section):
     import of torch, also what optimizers need, or the latter only while a core is idle. No accuracy depends on it.
     """
 
-    image: str = "nn-sandbox:cpu"
+    image: Annotated[str, Field(min_length=1)] = "nn-sandbox:cpu"
     runtime: Literal["runc", "runsc"] = "runc"
     variant: Literal["cpu", "cuda"] = "cpu"
     slots: Whole = 1
     threads: Whole = 1
-    gpus: tuple[str, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
     ahead: Literal["nothing", "import", "optimizers", "idle"] = "idle"
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
@@ -127,7 +128,7 @@ class CorpusConfig(Section):
     imports: Literal["any", "torch"] = "any"
     pairs: Literal["tasks", "full_infill"] = "tasks"
     tasks: Tasks = ("mnist", "cifar10")
-    train_split: Share = 0.8
+    train_split: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
     strip_boilerplate: bool = False
     max_tokens: Whole | None = None
     min_tokens: Whole | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.datasets import Prepared
 
 MIB = 1 << 20
+PROCESSORS = {"x86_64", "amd64"}  # for which the image's wheels and the seccomp profile are
 IMPORT_SECONDS = {"runc": 20.0, "runsc": 60.0}  # gVisor hands out memory slowly
 STAY = "stay until the machine restarts, one for each container: this user may not remove them"
 SMALL = {"memory": 768 * MIB, "pids": 64, "nofile": 256, "tmp": 64 * MIB, "tmp_inodes": 500, "shm": 64 * MIB}
@@ -102,12 +103,13 @@ def machine() -> list[Fact]:
         client.close()
     options = " ".join(info.get("SecurityOptions") or [])
     driver = str(info.get("CgroupDriver", "cgroupfs"))
-    cleared = removable(driver)
+    cleared, processor = removable(driver), str(info.get("Architecture"))
     runtimes = sorted(name for name in info.get("Runtimes", {}) if "." not in name)
     return [
         Fact("engine", f"{info.get('ServerVersion')} at {address}", present=True),
         Fact("containerd", parts.get("containerd", "version not stated"), present=None),
         Fact("runc", parts.get("runc", "version not stated"), present=None),
+        Fact("processor", processor, present=processor in PROCESSORS),
         Fact("kernel", str(info.get("KernelVersion")), present=None),
         Fact("cgroups", f"v{info.get('CgroupVersion', '1')}, driver {driver}", present=None),
         Fact("empty groups", "removed" if cleared else STAY, present=cleared),

@@ -68,7 +68,7 @@ class SandboxEvaluator:
 
     def __enter__(self) -> Self:
         check_size(self._prepared, self._config)
-        check_memory(self._config)
+        check_machine(self._config)
         config, sandbox = self._config, self._config.sandbox
         with ExitStack() as stack:
             self._containers = stack.enter_context(
@@ -264,9 +264,13 @@ def check_size(prepared: Prepared, config: Config) -> None:
         )
 
 
-def check_memory(config: Config) -> None:
-    """Raise ConfigError where the slots of `config` may take more memory together than this machine has."""
-    sandbox = config.sandbox
+def check_machine(config: Config) -> None:
+    """Raise ConfigError where a container may have more CPUs than this machine has, or all slots more memory."""
+    sandbox, cpus = config.sandbox, psutil.cpu_count() or 1
+    if sandbox.limits.cpus > cpus:
+        raise ConfigError(
+            f"sandbox.limits.cpus is {sandbox.limits.cpus:g}, and this machine has {cpus}: the engine takes no more"
+        )
     needed, there = sandbox.slots * sandbox.limits.memory, psutil.virtual_memory().total
     if needed > there:
         raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
@@ -29,14 +30,15 @@ class Sample:
 class Headroom:
     """Says what is free; the cores are those that idled since it was last asked."""
 
-    def __init__(self, *, patience: float = 30.0) -> None:
+    def __init__(self, *, patience: float = 30.0, sample: Callable[[], Sample] = Sample.now) -> None:
         """A start waits for memory `patience` seconds at most: what runs may need it longer than a claim can wait."""
         self._patience = patience
-        self._before = Sample.now()
+        self._sample = sample
+        self._before = sample()
 
     def cores(self) -> float:
         """Return how many cores idled, on average, since the last call."""
-        before, self._before = self._before, Sample.now()
+        before, self._before = self._before, self._sample()
         return (self._before.idle - before.idle) / max(self._before.at - before.at, 1e-3)
 
     def memory(self) -> int:

@@ -61,7 +61,23 @@ def set_value(data: dict[str, Any], override: str) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads numbers as YAML 1.2 does, 1e-4 as one and 010 as ten, and a date as text: a run may be named after one."""
+    """Reads numbers as YAML 1.2 does, 1e-4 as one and 010 as ten, and a date as text: a run may be named after one.
+
+    A key that a mapping has twice is an error, as YAML has it: the first would be lost without a word.
+    """
+
+    def construct_mapping(  # the signature is PyYAML's
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002
+    ) -> dict[Any, Any]:
+        """Return the mapping that `node` holds, whose keys differ."""
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
 
 
 _Loader.yaml_implicit_resolvers = {

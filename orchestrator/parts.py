@@ -19,7 +19,7 @@ from orchestrator.contradictions import contradictions
 from orchestrator.cycle import Parts
 from orchestrator.datasets import Prepared, prepare
 from orchestrator.errors import ConfigError, InfrastructureError
-from orchestrator.evaluate import SandboxEvaluator, check_memory, check_size
+from orchestrator.evaluate import SandboxEvaluator, check_machine, check_size
 from orchestrator.progress import Note, Observer, unobserved
 from orchestrator.records import Entry, Message
 from orchestrator.run import RunFolder
@@ -41,7 +41,7 @@ def check(config: Config) -> None:
     for wrong in contradictions(config):
         raise ConfigError(wrong)
     corpus.check(config)
-    check_memory(config)
+    check_machine(config)
     llm, deadlines = config.llm, config.sandbox.deadlines
     if deadlines.needed() + deadlines.ready >= deadlines.life:
         raise ConfigError(
@@ -69,13 +69,17 @@ def check(config: Config) -> None:
         qualify.read(qualify.locate(config.corpus.qualified), protocol=config.protocol.hash())
 
 
-def check_images(config: Config, *, cache: Path) -> None:
-    """Lay the data set out; raise ConfigError where its validation images are more than a container takes.
+def rehearse(config: Config, *, cache: Path) -> None:
+    """Lay the data set out and start a container, with each of the GPUs, so that no run is frozen where that fails.
 
     Raises:
-        InfrastructureError: the data set cannot be laid out.
+        ConfigError: the validation images are more than a container takes.
+        InfrastructureError: the data set cannot be laid out, or the engine starts no such container.
     """
-    check_size(prepare(config.protocol, cache), config)
+    prepared = prepare(config.protocol, cache)
+    check_size(prepared, config)
+    with Containers(config.sandbox, owner=OWNER) as containers:
+        containers.prove(train=prepared.train_dir)
 
 
 def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:

@@ -125,8 +125,11 @@ class RunFolder:
         if missed:
             report(f"{journal.path}: recorded {missed} lines that a kill had kept out of it")
         for folder in run.cycles():
-            if folder.adapter.read() and folder.weights_name not in journal.account.weights:
-                run.record_weights(folder, reconciled=True)
+            if folder.adapter.read() and not journal.account.knows_weights(folder.weights_name):
+                if folder.weights.is_dir():
+                    run.record_weights(folder, reconciled=True)
+                else:  # dropped before, and told to a journal that is lost
+                    run.record("prune", {"adapters": [folder.weights_name], "reconciled": True})
         return run
 
     @classmethod
@@ -216,7 +219,7 @@ def _write_config(file: Path, content: bytes) -> None:
 def _read_config(file: Path) -> Config:
     try:
         data = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise LedgerError(f"{file}: cannot be read: {error}") from error
     for section, key in RETIRED:
         if isinstance(data, dict) and isinstance(data.get(section), dict):

@@ -190,9 +190,9 @@ def _check_weights(run: RunFolder, account: Account) -> tuple[int, int]:
     for folder in run.cycles():
         if not folder.adapter.read():
             continue
-        known = account.weights.get(folder.weights_name)
-        if not known:
+        if not account.knows_weights(folder.weights_name):
             raise LedgerError(f"{folder.weights}: its files were never recorded; {RESUME}")
+        known = account.weights.get(folder.weights_name, {})
         found = digests(folder.weights)
         if folder.weights_name in account.without_weights:
             known = {name: known[name] for name in known.keys() & found.keys()}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import cache_option, opened, runs_option
+from orchestrator.cli.options import NEW_FOLDER, cache_option, opened, runs_option
 
 
 @click.group()
@@ -17,7 +17,7 @@ def adapter() -> None:
 @adapter.command("export")
 @click.argument("run")
 @click.option("--cycle", type=click.IntRange(min=1), required=True, help="The cycle that samples from it.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The new folder.")
+@click.option("--out", type=NEW_FOLDER, required=True, help="The new folder.")
 @runs_option
 @cache_option
 def adapter_export(*, run: str, cycle: int, out: Path, runs: Path, cache: Path) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from orchestrator.cli.options import (
+    NEW_FILE,
+    NEW_FOLDER,
     cache_option,
     config_option,
     configured,
@@ -52,7 +54,7 @@ def corpus() -> None:
 
 @corpus.command("build")
 @config_option
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to write to.")
+@click.option("--out", type=NEW_FOLDER, required=True, help="The folder to write to.")
 @set_option
 @cache_option
 def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], cache: Path) -> None:
@@ -78,7 +80,10 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
         _refuse_other(frozen, decisive)
         click.echo(f"{ledger.path} is whole; remove it to build it again", err=True)
         if stages.is_file():  # it may have been copied without
-            data_console().print(_table(json.loads(stages.read_text(encoding="utf-8"))))
+            try:
+                data_console().print(_table(_read(stages, whole=ledger.path)))
+            except (TypeError, KeyError, AttributeError, ValueError) as error:  # JSON, and no report of a curation
+                raise ConfigError(_damaged(stages, whole=ledger.path)) from error
         return
     began = time.monotonic()
     with prose().status("curating"):
@@ -115,7 +120,7 @@ def corpus_stats(*, config_path: Path, jsonl: bool, overrides: tuple[str, ...], 
 
 @corpus.command("qualify")
 @config_option
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The JSON Lines to extend.")
+@click.option("--out", type=NEW_FILE, required=True, help="The JSON Lines to extend.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many curated programs.")
 @click.option("--names", "listed", type=click.File(), help="Only the programs that this file names, one a line.")
 @set_option
@@ -158,7 +163,7 @@ def corpus_qualify(
 
 @corpus.command("export")
 @click.argument("run")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The new folder.")
+@click.option("--out", type=NEW_FOLDER, required=True, help="The new folder.")
 @click.option("--cycle", type=click.IntRange(min=0), help="Up to the end of this cycle; 0 for the seed corpus alone.")
 @click.option(
     "--format",
@@ -195,13 +200,26 @@ def corpus_export(*, run: str, out: Path, cycle: int | None, chosen: str, runs: 
 
 def _refuse_other(frozen: Path, decisive: Mapping[str, Any]) -> None:
     """Raise ConfigError where the corpus was built by another configuration; an older version did not keep it."""
-    before = json.loads(frozen.read_text(encoding="utf-8")) if frozen.is_file() else decisive
+    before = _read(frozen, whole=frozen.parent / "corpus.jsonl") if frozen.is_file() else decisive
+    if not isinstance(before, dict):
+        raise ConfigError(_damaged(frozen, whole=frozen.parent / "corpus.jsonl"))
     changed = [key for key in sorted({*before, *decisive}) if before.get(key) != decisive.get(key)]
     if changed:
         raise ConfigError(
             f"--out {frozen.parent}: holds a corpus of another configuration, which differs in {', '.join(changed)};"
             " name another folder"
         )
+
+
+def _read(path: Path, *, whole: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(_damaged(path, whole=whole)) from error
+
+
+def _damaged(path: Path, *, whole: Path) -> str:
+    return f"{path}: is damaged: put it back, or remove {whole} to build the corpus again"
 
 
 def _say(text: str) -> None:

@@ -18,7 +18,9 @@ from orchestrator.cli.options import (
     set_option,
 )
 from orchestrator.cli.options import data as data_console
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import ConfigError, InfrastructureError
+
+BEGUN = {"lock", "config.part"}  # what a kill may leave of a run that was not frozen yet
 
 
 @click.command()
@@ -37,7 +39,7 @@ def cycle(
     """
     from orchestrator.cycle import Loop
     from orchestrator.ledger import run_lock
-    from orchestrator.parts import check, check_images, real_parts
+    from orchestrator.parts import check, real_parts, rehearse
     from orchestrator.run import RunFolder
     from orchestrator.tracker import tracking
     from orchestrator.view import Cycles, View, states_table
@@ -45,13 +47,14 @@ def cycle(
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
     folder = runs / run_name(config.name if name is None else name)
     fresh = not (folder / "config.json").exists()
-    if fresh:
-        check(config)
     attach = tracking(config.tracker)
+    if fresh:
+        _refuse_foreign(folder)
+        check(config)
     folder.mkdir(parents=True, exist_ok=True)
-    with run_lock(folder), View(prose(), config) as view, _paused():
+    with run_lock(folder), View(prose(), config) as view, _paused(folder):
         if fresh:
-            check_images(config, cache=cache)
+            rehearse(config, cache=cache)
         run = RunFolder.create(folder, config, report=view.say)
         observe = attach(run, view.observe)
         parts = real_parts(run, cache=cache, observe=observe)
@@ -63,11 +66,25 @@ def cycle(
     click.echo(f"the run's ledgers, programs and adapters lie in {folder}", err=True)
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """Raise ConfigError where `folder` holds what is no run's, or is no folder."""
+    try:
+        others = {path.name for path in folder.iterdir()} - BEGUN
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be a run's folder: {error.strerror}; name another with --run") from error
+    if others:
+        raise ConfigError(f"{folder}: holds {min(others)} and no run; name another with --run")
+
+
 @contextmanager
-def _paused() -> Iterator[None]:
+def _paused(folder: Path) -> Iterator[None]:
     """Say with a failure of ours that nothing is lost by it, and how the run goes on."""
     try:
         yield
     except InfrastructureError as error:
-        hint = "The run is paused and keeps all that is whole: put this right, then run the same command again."
+        begun = (folder / "config.json").exists()
+        what = "The run is paused and keeps all that is whole" if begun else "No run was begun"
+        hint = f"{what}: put this right, then run the same command again."
         raise InfrastructureError(f"{error}\n{hint}") from error

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import FILE, cache_option, config_option, configured, print_json, prose, set_option
+from orchestrator.cli.options import (
+    FILE,
+    Outside,
+    cache_option,
+    config_option,
+    configured,
+    print_json,
+    prose,
+    set_option,
+)
 
 ADAPTER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -35,7 +44,7 @@ def generate(*, config_path: Path, adapter: Path | None, count: int, overrides: 
 @config_option
 @click.option("--corpus", type=FILE, required=True, help="Chat pairs, as `orchestrate corpus build` writes them.")
 @click.option("--adapter", type=ADAPTER, help="An adapter to continue; the base model where omitted.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The adapter's folder, which must be new.")
+@click.option("--out", type=Outside(path_type=Path), required=True, help="The adapter's folder, which must be new.")
 @set_option
 @cache_option
 def finetune(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,24 @@ QUICKSTART = "configs/quickstart.yaml"
 PLAIN_WIDTH = 200
 NAME = re.compile(r"\w[\w.-]*")
 
+
+class Outside(click.Path):
+    """A place to write to that lies in no run, whose files are the run's alone."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; one that lies in a run is a usage error that names the run."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        there = path.resolve()
+        for folder in (there, *there.parents):
+            if (folder / "config.json").is_file() and (folder / "audit.jsonl").is_file():
+                self.fail(f"{path} lies in the run {folder}, whose files nobody else may write: name another place")
+        return path
+
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+NEW_FILE = Outside(dir_okay=False, path_type=Path)
+NEW_FOLDER = Outside(file_okay=False, path_type=Path)
 
 config_option = click.option(
     "--config", "config_path", type=FILE, required=True, help="The configuration, a YAML file."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import FOLDER, data, json_option, print_json, runs_option, several
+from orchestrator.cli.options import NEW_FOLDER, data, json_option, print_json, runs_option, several
 
 if TYPE_CHECKING:
     from orchestrator.run import RunFolder
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("names", metavar="RUN...", nargs=-1, required=True)
-@click.option("--out", type=FOLDER, help="Write the report into this folder: a page, Markdown, figures, summaries.")
+@click.option("--out", type=NEW_FOLDER, help="Write the report into this folder: a page, Markdown, figures, summaries.")
 @click.option(
     "--gallery",
     type=click.IntRange(min=0),

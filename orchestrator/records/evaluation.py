@@ -10,19 +10,17 @@ from orchestrator.records.candidate import Candidate
 from orchestrator.records.record import Count, Digest, Fraction, Line, Record, Seconds
 from orchestrator.records.states import FailedState, Stage, VerdictState
 
-Bound = Annotated[int, Field(ge=1)]
-
 
 class Limits(Record):
-    """Limits of one container, in bytes, counts and CPUs; the kernel would take none of them, 0, for no limit."""
+    """Limits of one container, in bytes, counts and CPUs; below the floors none gets ready, and 0 would be no limit."""
 
-    memory: Bound = 4 << 30
-    pids: Bound = 256
-    cpus: Annotated[float, Field(gt=0)] = 1.0
-    nofile: Bound = 1024
-    tmp: Bound = 256 << 20
-    tmp_inodes: Bound = 20_000
-    shm: Bound = 256 << 20
+    memory: Annotated[int, Field(ge=256 << 20)] = 4 << 30
+    pids: Annotated[int, Field(ge=16)] = 256
+    cpus: Annotated[float, Field(ge=0.01)] = 1.0
+    nofile: Annotated[int, Field(ge=64)] = 1024
+    tmp: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    tmp_inodes: Annotated[int, Field(ge=16)] = 20_000
+    shm: Annotated[int, Field(ge=1 << 20)] = 256 << 20
 
 
 class Execution(Record):

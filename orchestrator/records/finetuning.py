@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from orchestrator.records.generation import ModelSpec
 from orchestrator.records.record import Count, Digest, Line, Record, Seconds
@@ -16,8 +16,22 @@ class LoraSpec(Record):
     r: Annotated[int, Field(ge=1)] = 32
     alpha: Annotated[int, Field(ge=1)] = 32
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "down_proj", "gate_proj")
-    layers: tuple[int, int] | None = (0, 23)
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "up_proj",
+        "down_proj",
+        "gate_proj",
+    )
+    layers: tuple[Count, Count] | None = (0, 23)
+
+    @model_validator(mode="after")
+    def _layers_from_below(self) -> LoraSpec:
+        if self.layers is not None and self.layers[0] > self.layers[1]:
+            raise ValueError(f"layers is {list(self.layers)}: write the first and then the last of them")
+        return self
 
 
 class SftSpec(Record):

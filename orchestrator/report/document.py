@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.report.chapter import Chapter, chapter
 from orchestrator.report.comparison import comparison
 from orchestrator.report.figures import Figure, figures
@@ -19,6 +19,7 @@ from orchestrator.run import RunFolder
 WRITTEN = ("report.md", "report.html")
 FIGURES = "figures"
 SUMMARY = "summary.json"
+MANIFEST = "files.json"  # what a report wrote, so that the next one in its place removes that and nothing else
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def write(runs: Sequence[RunFolder], out: Path, *, exhibits: int) -> tuple[Path,
     At most about `exhibits` admitted programs are shown in all, shared out among the runs, each of which shows one.
 
     Raises:
+        ConfigError: `out` holds a file of that name that no report wrote.
         LedgerError: a ledger or a stored program of a run is damaged.
         InfrastructureError: `out` cannot be written.
     """
@@ -47,7 +49,7 @@ def write(runs: Sequence[RunFolder], out: Path, *, exhibits: int) -> tuple[Path,
     results = [Results.read(run, label=label, most=most) for run, label in zip(runs, labels, strict=True)]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _clear(out)
+        _clear(out, for_runs=labels)
         document = compose(results, figures=figures(results, folder=out / FIGURES))
         for one in results:
             _write_summary(one, out / one.label)
@@ -65,22 +67,42 @@ def named(paths: Sequence[Path]) -> list[str]:
     for path in paths:
         name = label = path.resolve().name
         number = 2
-        while label in (*names, *WRITTEN, FIGURES):
+        while label in (*names, *WRITTEN, FIGURES, MANIFEST):
             label, number = f"{name}-{number}", number + 1
         names.append(label)
     return names
 
 
-def _clear(out: Path) -> None:
-    """Remove the figures and summaries of an earlier report, which may have been of other runs; nothing else."""
-    if not (out / WRITTEN[0]).is_file():
-        return
-    for panel in PANELS:
-        (out / FIGURES / f"{panel.name}.png").unlink(missing_ok=True)
-    for summary in out.glob(f"*/{SUMMARY}"):
-        if [file.name for file in summary.parent.iterdir()] == [SUMMARY]:
-            summary.unlink()
-            summary.parent.rmdir()
+def _clear(out: Path, *, for_runs: Sequence[str]) -> None:
+    """Remove what an earlier report wrote, which may have been of other runs, and note what this one will write."""
+    pictures = [f"{FIGURES}/{panel.name}.png" for panel in PANELS]
+    files = [*WRITTEN, *pictures, *(f"{name}/{SUMMARY}" for name in for_runs)]
+    earlier = _earlier(out)
+    for name in files if earlier else [*files, MANIFEST]:
+        if name not in earlier and (out / name).exists():
+            raise ConfigError(f"--out {out}: holds {name}, which no report wrote; name another folder")
+    for name in earlier:
+        (out / name).unlink(missing_ok=True)
+        folder = (out / name).parent
+        if folder != out and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    (out / MANIFEST).write_text(json.dumps({"report": files}, indent=1) + "\n", encoding="utf-8")
+
+
+def _earlier(out: Path) -> frozenset[str]:
+    """Return what the report in `out` consists of: of a manifest's names only those that a report can have written."""
+    try:
+        listed = json.loads((out / MANIFEST).read_bytes())["report"]
+        names = [name for name in listed if isinstance(name, str)]
+    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
+        return frozenset()
+    ours = {*WRITTEN, *(f"{FIGURES}/{panel.name}.png" for panel in PANELS)}
+    return frozenset(name for name in names if name in ours or _is_summary(name))
+
+
+def _is_summary(name: str) -> bool:
+    folder, _, file = name.partition("/")
+    return file == SUMMARY and folder not in {"", ".", ".."}
 
 
 def compose(results: Sequence[Results], *, figures: tuple[Figure, ...]) -> Document:

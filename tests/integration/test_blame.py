@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,10 +17,8 @@ import pytest
 from orchestrator.config import SandboxConfig
 from orchestrator.containers import Containers
 from orchestrator.datasets import prepare
-from orchestrator.errors import InfrastructureError
 from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.lease import PROCESS
-from orchestrator.parsing import Parsed, Parser
 from orchestrator.records import Verdict
 from orchestrator.seams import Submission
 from orchestrator.store import Store
@@ -44,6 +42,7 @@ class Relay:
     def __init__(self, path: Path, *, engine: str) -> None:
         self._engine = engine
         self._attached: dict[str, socket.socket] = {}
+        self._fatal: bytes | None = None
         self._threads: list[threading.Thread] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -53,6 +52,15 @@ class Relay:
     def lose(self, client: docker.DockerClient, container_id: str) -> None:
         del client
         self._attached[container_id].shutdown(socket.SHUT_RDWR)
+
+    def lose_with(self, text: bytes) -> None:
+        """Lose the first stream into which these bytes are sent."""
+        self._fatal = text
+
+    @property
+    def lost(self) -> bool:
+        """Whether the bytes of `lose_with` came by."""
+        return self._fatal is None
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -83,6 +91,10 @@ class Relay:
             while data := source.recv(1 << 16):
                 if attach := re.match(rb"POST /\S*/containers/(\w+)/attach", data):
                     self._attached[attach[1].decode()] = source
+                if self._fatal is not None and self._fatal in data:
+                    self._fatal = None
+                    source.shutdown(socket.SHUT_RDWR)
+                    break
                 target.sendall(data)
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)
@@ -159,18 +171,10 @@ def test_a_candidate_whose_container_went_on_without_its_stream_is_tried_again(t
     assert verdict.measured.container_id not in ended
 
 
-def test_a_parser_that_the_infrastructure_fails_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    failures = [InfrastructureError("the engine went away")]
-    asked = Parser.parse_all
-
-    def fails_once(self: Parser, sources: Iterable[bytes], *, complete: bool) -> Iterator[Parsed]:
-        if failures:
-            raise failures.pop()
-        return asked(self, sources, complete=complete)
-
-    monkeypatch.setattr(Parser, "parse_all", fails_once)
+def test_a_parser_that_the_infrastructure_fails_is_asked_again(tmp_path: Path, relay: Relay) -> None:
+    relay.lose_with(SLOW)  # which is sent to the parser before any candidate's container
     assert evaluated(tmp_path).state == "passed"
-    assert not failures
+    assert relay.lost
 
 
 def test_past_the_bound_a_candidate_is_quarantined_and_has_no_accuracy(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from orchestrator.cli import main
 from orchestrator.config import load
 from orchestrator.containers import Containers
 from orchestrator.image import ensure
+from orchestrator.ledger import Ledger
 from orchestrator.parsers import Parsers
+from orchestrator.records import Entry
 
 pytestmark = pytest.mark.docker
 
@@ -80,6 +82,27 @@ def test_a_corpus_of_another_configuration_is_not_taken_for_this_one(wheel: Path
     done = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "out"), "--set", "novelty.tau=0.8"])
     assert done.exit_code == 2
     assert "corpus.hyperparameters, novelty.tau; name another folder" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", "{"),
+        ("config.json", "[]"),
+        ("stages.json", "{"),
+        ("stages.json", "[" * 100_000),
+        ("stages.json", '{"x": 1}'),
+        ("stages.json", '[{"x": 1}]'),
+    ],
+)
+def test_a_corpus_with_a_damaged_account_is_named(name: str, content: str, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "corpus.jsonl", Entry)
+    ledger.extend(())
+    ledger.finish()
+    (tmp_path / name).write_text(content)
+    done = CliRunner().invoke(main, ["corpus", "build", "--config", str(CONFIG), "--out", str(tmp_path)])
+    assert done.exit_code == 2
+    assert f"{tmp_path / name}: is damaged: put it back, or remove {ledger.path}" in done.stderr
 
 
 def test_several_containers_say_what_one_says(models: tuple[lemur.Model, ...]) -> None:

@@ -149,7 +149,17 @@ def test_a_run_that_was_frozen_before_there_were_these_keys_goes_on(tmp_path: Pa
         ("budget={first: 3, dynamic_from: 1}", "budget: .*first is 3, but dynamic_from is 1"),
         ("protocol.lr=.nan", "finite numbers"),
         ("prompt={1: a, b: c}", "text, finite numbers"),
-        ("sandbox.limits.tmp=0", "sandbox.limits.tmp: .*greater than or equal to 1"),
+        ("sandbox.limits.tmp=0", "sandbox.limits.tmp: .*greater than or equal to 1048576"),
+        ("sandbox.limits.memory=1", "sandbox.limits.memory: .*greater than or equal to 268435456"),
+        ("sandbox.limits.cpus=0.0001", "sandbox.limits.cpus: .*greater than or equal to 0.01"),
+        ("sandbox.image=''", "sandbox.image: .*at least 1 character"),
+        ("sandbox.gpus=[all]", "sandbox.gpus.0: .*match pattern"),
+        ("sandbox.gpus=['0,1']", "sandbox.gpus.0: .*match pattern"),
+        ("sandbox.gpus=['']", "sandbox.gpus.0: .*match pattern"),
+        ("llm.lora.layers=[24, 3]", "write the first and then the last"),
+        ("llm.lora.targets=[]", "llm.lora.targets: .*at least 1 item"),
+        ("corpus.train_split=0", "corpus.train_split: .*greater than 0"),
+        ("sandbox.limits={pids: 64, pids: 128}", "pids is there twice"),
         ("sandbox.source_bytes=8388609", "sandbox.source_bytes: .*less than or equal to 8388608"),
         ("cycles=yes", "cycles: .*integer"),
         ("admission.threshold=true", "admission.threshold: .*number"),
@@ -180,6 +190,7 @@ def test_numbers_and_dates_are_read_as_people_mean_them() -> None:
     ("override", "named"),
     [
         (f"sandbox.limits.memory={1 << 50}", "lower sandbox.slots or sandbox.limits.memory"),
+        ("sandbox.limits.cpus=4096", "sandbox.limits.cpus is 4096, and this machine has"),
         ("completion=false", "strip_boilerplate needs completion"),
         ("llm.decoding.max_new_tokens=1000", "lower the first"),
         ("sandbox.deadlines.train=1500", "a start and all stages may take"),
@@ -209,14 +220,15 @@ def test_what_a_run_would_fail_on_later_is_refused_before_it_is_frozen(
 
 def test_candidates_do_not_share_a_gpu_with_a_model_that_generates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    small = "sandbox.limits.memory=1073741824"
-    check(load(CONFIGS / "paper-cifar10.yaml", (small,)))
+    small = ("sandbox.limits.memory=1073741824", "sandbox.limits.cpus=1")
+    overlapping = (*small, "budget.overlap=true")
+    check(load(CONFIGS / "paper-cifar10.yaml", small))
     with pytest.raises(ConfigError, match=r"set budget\.overlap to false"):
-        check(load(CONFIGS / "paper-cifar10.yaml", (small, "budget.overlap=true")))
-    check(load(CONFIGS / "paper-cifar10.yaml", (small, "budget.overlap=true", "sandbox.gpus=['1']")))
-    check(load(CONFIGS / "paper-cifar10-corpus.yaml", (small, "budget.overlap=true")))
+        check(load(CONFIGS / "paper-cifar10.yaml", overlapping))
+    check(load(CONFIGS / "paper-cifar10.yaml", (*overlapping, "sandbox.gpus=['1']")))
+    check(load(CONFIGS / "paper-cifar10-corpus.yaml", overlapping))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    check(load(CONFIGS / "paper-cifar10.yaml", (small, "budget.overlap=true")))
+    check(load(CONFIGS / "paper-cifar10.yaml", overlapping))
 
 
 def test_an_override_changes_one_value_and_the_hash() -> None:

@@ -55,6 +55,21 @@ def test_a_run_without_its_adapters_holds_goes_on_elsewhere_and_comes_to_the_sam
     assert prune(more.folder).startswith("adapters dropped: 1, of ")
 
 
+def test_a_run_whose_journal_is_lost_gets_another_without_its_adapters(tmp_path: Path) -> None:
+    run = bench(tmp_path / "run", cycles=2)
+    run.run()
+    prune(run.folder)
+    (run.folder / "audit.jsonl").unlink()
+    bench(tmp_path / "run", cycles=2).run()
+    notes = {check.what: check.note for check in verify(run.folder)}
+    assert notes["files of adapters"] == "2 adapters were dropped, as announced"
+    foreign = run.folder / "cycle-001" / "adapter" / "adapter_model.safetensors"
+    foreign.parent.mkdir()
+    foreign.touch()
+    with pytest.raises(LedgerError, match="was added"):
+        verify(run.folder)
+
+
 @pytest.mark.parametrize(
     ("llm", "kept"), [({"iterate": False}, ["cycle-001"]), ({"continue_adapter": True}, ["cycle-002"])]
 )

@@ -8,7 +8,9 @@ from click.testing import CliRunner, Result
 
 from orchestrator.account import JOURNAL
 from orchestrator.cli import main
+from orchestrator.config import load
 from orchestrator.ledger import run_lock
+from orchestrator.run import RunFolder
 
 QUICKSTART = str(Path(__file__).parents[2] / "configs" / "quickstart.yaml")
 
@@ -20,12 +22,35 @@ def cycle(tmp_path: Path) -> Result:
     return CliRunner().invoke(main, ("cycle", "--config", QUICKSTART, *folders))
 
 
-def test_images_that_cannot_be_had_pause_the_run_and_the_message_says_how_it_goes_on(tmp_path: Path) -> None:
+def test_images_that_cannot_be_had_begin_no_run_and_the_message_says_what_to_do(tmp_path: Path) -> None:
     done = cycle(tmp_path)
     assert done.exit_code == 1
     assert "fashion-mnist" in done.output
-    assert "The run is paused" in done.output
-    assert "run the same command again" in done.output
+    assert "No run was begun: put this right, then run the same command again" in done.output
+    assert sorted(path.name for path in (tmp_path / "runs" / "test").iterdir()) == ["lock"]
+    assert cycle(tmp_path).output == done.output
+
+
+def test_images_that_can_no_more_be_had_pause_a_run_and_the_message_says_how_it_goes_on(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path / "runs" / "test", load(Path(QUICKSTART)))
+    done = cycle(tmp_path)
+    assert done.exit_code == 1
+    assert "The run is paused and keeps all that is whole: put this right" in done.output
+
+
+def test_a_folder_that_is_no_run_is_not_taken_over(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "test"
+    folder.mkdir(parents=True)
+    (folder / "thesis.tex").touch()
+    done = cycle(tmp_path)
+    assert done.exit_code == 2
+    assert f"{folder}: holds thesis.tex and no run; name another with --run" in done.output
+    (folder / "thesis.tex").unlink()
+    folder.rmdir()
+    folder.touch()
+    done = cycle(tmp_path)
+    assert done.exit_code == 2
+    assert f"{folder}: cannot be a run's folder: Not a directory" in done.output
 
 
 def test_a_second_orchestrator_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -35,6 +60,6 @@ def test_a_second_orchestrator_is_refused_before_anything_is_written(tmp_path: P
         done = cycle(tmp_path)
     assert done.exit_code == 1
     assert "is working on this run" in done.output
-    assert "paused" not in done.output
+    assert "put this right" not in done.output
     assert sorted(path.name for path in folder.iterdir()) == ["lock"]
     assert not (folder / JOURNAL).exists()

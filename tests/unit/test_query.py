@@ -245,6 +245,16 @@ def test_a_file_that_cannot_be_written_is_bad_usage(runs: Path, tmp_path: Path) 
         assert f"--out {tmp_path / 'nowhere' / 'rows'}: cannot be written" in done.output
 
 
+def test_a_file_is_replaced_whole_and_what_is_no_file_is_written_to(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows").write_text("of last week, and longer than what comes in its place")
+    for _ in range(2):
+        assert query(runs, "one", "SELECT 1 AS n", "--format", "csv", "--out", str(tmp_path / "rows")).exit_code == 0
+        assert (tmp_path / "rows").read_text() == "n\n1\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["rows"]
+    assert query(runs, "one", "SELECT 1 AS n", "--out", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
+
+
 def test_a_run_that_is_named_twice_counts_once(runs: Path) -> None:
     done = query(runs, "one", "one", "SELECT run, count(*) AS n FROM candidates GROUP BY run", "--format", "csv")
     assert done.stdout.splitlines() == ["run,n", "one,24"]

@@ -81,13 +81,12 @@ def files_under(folder: Path, texts: Mapping[str, str]) -> None:
         path.write_text(text + "\n", encoding="ascii")
 
 
-def test_what_the_unified_hierarchy_shows_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_unified_hierarchy_shows_is_read_whole(tmp_path: Path) -> None:
     scope = "nnsandbox.slice/nnsandbox-a.slice/docker-c.scope"
     memory, pids = str(SPEC.limits.memory), str(SPEC.limits.pids)
     files = {"memory.max": memory, "memory.swap.max": "0", "pids.max": pids, "cpu.max": "100000 100000"}
     files_under(tmp_path, {"cgroup.controllers": "cpu memory pids"} | {f"{scope}/{k}": v for k, v in files.items()})
-    monkeypatch.setattr("orchestrator.cgroup.ROOT", tmp_path)
-    group = ControlGroup("a", "systemd")
+    group = ControlGroup("a", "systemd", root=tmp_path)
     assert group.limits("c") == V2 | {"cpu_quota": 100_000, "cpu_period": 100_000}
     assert effective_limits(SPEC, as_asked(), group.limits("c"))["kernel_swap"] == 0
     files_under(tmp_path, {f"{scope}/memory.max": "max", f"{scope}/cpu.max": "max 100000"})
@@ -95,7 +94,7 @@ def test_what_the_unified_hierarchy_shows_is_read_whole(tmp_path: Path, monkeypa
         effective_limits(SPEC, as_asked(), group.limits("c"))
 
 
-def test_what_the_separate_hierarchies_show_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_separate_hierarchies_show_is_read_whole(tmp_path: Path) -> None:
     memory, pids, group = str(SPEC.limits.memory), str(SPEC.limits.pids), "nn-sandbox/a/c"
     files_under(
         tmp_path,
@@ -107,11 +106,10 @@ def test_what_the_separate_hierarchies_show_is_read_whole(tmp_path: Path, monkey
             f"cpu/{group}/cpu.cfs_period_us": "100000",
         },
     )
-    monkeypatch.setattr("orchestrator.cgroup.ROOT", tmp_path)
-    assert ControlGroup("a", "cgroupfs").limits("c") == KERNEL
+    assert ControlGroup("a", "cgroupfs", root=tmp_path).limits("c") == KERNEL
     files_under(tmp_path, {f"cpu/{group}/cpu.cfs_quota_us": "-1", f"pids/{group}/pids.max": "max"})
     with pytest.raises(InfrastructureError, match=r"pids is -1, not 256; the kernel's cpu_quota is -1"):
-        effective_limits(SPEC, as_asked(), ControlGroup("a", "cgroupfs").limits("c"))
+        effective_limits(SPEC, as_asked(), ControlGroup("a", "cgroupfs", root=tmp_path).limits("c"))
 
 
 def test_the_limit_on_files_is_what_a_process_inside_found() -> None:

@@ -205,7 +205,7 @@ def test_the_same_run_of_one_cycle_gives_the_same_report(tmp_path: Path) -> None
         done = orchestrate("report", "short", "--runs", str(tmp_path), "--out", str(tmp_path / again))
         assert done.exit_code == 0, done.output
     files = sorted(file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*") if file.is_file())
-    assert len(files) == 2 + 7 + 1
+    assert len(files) == 2 + 7 + 1 + 1
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
@@ -238,7 +238,50 @@ def test_a_report_in_place_of_an_earlier_one_leaves_nothing_of_it_and_no_file_of
     assert orchestrate("report", "two", "--runs", str(tmp_path), "--out", str(out)).exit_code == 0
     left = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
     mine = {"mine.txt", "figures/mine.png", "kept/summary.json", "kept/x"}
-    assert left == {"report.md", "report.html", "two/summary.json", *mine}
+    assert left == {"report.md", "report.html", "files.json", "two/summary.json", *mine}
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.html", "figures/validity.png", "one/summary.json", "files.json"])
+def test_a_report_writes_over_no_file_of_others(tmp_path: Path, name: str) -> None:
+    recorded(tmp_path / "one", candidates=6)
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text('{"report": 7}')
+    done = orchestrate("report", "one", "--runs", str(tmp_path), "--out", str(tmp_path / "out"))
+    assert done.exit_code == 2
+    assert f"holds {name}, which no report wrote; name another folder" in done.stderr
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [mine]
+
+
+def test_a_manifest_names_nothing_that_a_report_could_not_have_written(tmp_path: Path) -> None:
+    recorded(tmp_path / "one", candidates=6)
+    (tmp_path / "out").mkdir()
+    precious = [tmp_path / "summary.json", tmp_path / "out" / "mine.txt"]
+    for path in precious:
+        path.touch()
+    names = ["../summary.json", "mine.txt", str(precious[1]), 3, "a/b/../../mine.txt"]
+    (tmp_path / "out" / "files.json").write_text(json.dumps({"report": ["report.md", *names]}))
+    done = orchestrate("report", "one", "--runs", str(tmp_path), "--out", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    assert all(path.exists() for path in precious)
+
+
+def test_nothing_is_written_into_a_run(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "one", candidates=6).path
+    before = set(run.rglob("*"))
+    sql = "SELECT * FROM verdicts"
+    ledger = str(run / "cycle-001" / "verdicts.jsonl")
+    for arguments in (
+        ("report", "one", "--out", str(run)),
+        ("report", "one", "--out", str(run / "report")),
+        ("audit", "query", "one", sql, "--format", "csv", "--out", ledger),
+        ("corpus", "export", "one", "--out", str(run / "export")),
+        ("adapter", "export", "one", "--cycle", "1", "--out", str(run / "export")),
+    ):
+        done = orchestrate(*arguments, "--runs", str(tmp_path))
+        assert done.exit_code == 2
+        assert f"lies in the run {run}" in " ".join(done.stderr.split())
+    assert set(run.rglob("*")) == before
 
 
 def test_one_run_under_two_names_is_refused_and_under_one_counts_once(tmp_path: Path) -> None:

@@ -83,6 +83,13 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
     everything = list(histories(folder))
     found = ordered([history for history in everything if wanted.wants(history)], by=sort)
     guess = guessing(folder)
+    undated = sum(history.verdict is not None and history.at is None for history in everything)
+    if undated and (since or until):
+        click.echo(
+            f"{undated} candidates are left out, whose verdicts no journal dates: it is missing, damaged or older than"
+            " they are (`orchestrate audit verify` says which)",
+            err=True,
+        )
     if jsonl:
         compared = {"chance": guess.chance, "majority": guess.majority} if guess is not None else {}
         for history in found[:limit]:

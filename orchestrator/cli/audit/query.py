@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import data, runs_option, several
+from orchestrator.cli.options import NEW_FILE, data, runs_option, several
 from orchestrator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _print_views(context: click.Context, parameter: click.Parameter, value: bool
 @click.command("query")
 @click.argument("arguments", nargs=-1, required=True, metavar="RUN... SQL")
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="table", show_default=True, help="How rows come.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
+@click.option("--out", type=NEW_FILE, help="Write them to this file.")
 @click.option(
     "--views", is_flag=True, is_eager=True, expose_value=False, callback=_print_views, help="List all columns and end."
 )
@@ -80,8 +80,13 @@ def audit_query(*, arguments: tuple[str, ...], kind: str, out: Path | None, runs
 
 
 def _write(content: bytes, out: Path) -> None:
+    """Write all of a file or leave what was there; what is no file, as /dev/stderr, is written to as it stands."""
+    whole = out.is_file() or not out.exists()
+    target = out.with_name(f"{out.name}.part") if whole else out
     try:
-        out.write_bytes(content)
+        target.write_bytes(content)
+        if whole:
+            target.replace(out)
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot be written: {error.strerror}") from error
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.config import AdmissionConfig, NoveltyConfig
 from orchestrator.novelty import Index, Sketch
 from orchestrator.records import Decision, Neighbour, Novelty
+from orchestrator.sections import AdmissionConfig, NoveltyConfig
 
 
 class Admission:

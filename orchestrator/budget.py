@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from orchestrator.config import Budget
 from orchestrator.records import GenerationChunk, derived_seed
+from orchestrator.sections import Budget
 
 
 def dynamic(budget: Budget, cycle: int) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.config import CleanConfig, Config
+from orchestrator.config import Config
 from orchestrator.curation import Drop, Stage, sift
 from orchestrator.errors import ConfigError
 from orchestrator.lemur import Model
 from orchestrator.qualify import Seed
 from orchestrator.records import Digest, Failed
+from orchestrator.sections import CleanConfig
 
 
 @dataclass(frozen=True)

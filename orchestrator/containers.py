@@ -11,7 +11,6 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from orchestrator.cgroup import ControlGroup
 from orchestrator.checkout import shipped
-from orchestrator.config import SandboxConfig
 from orchestrator.engine import components, connect, engine_errors
 from orchestrator.errors import InfrastructureError
 from orchestrator.image import local_image
@@ -23,6 +22,7 @@ from orchestrator.pool import Starting
 from orchestrator.provenance import gpus
 from orchestrator.records import digest
 from orchestrator.sandbox import Container
+from orchestrator.sections import SandboxConfig
 
 SECCOMP = "docker/seccomp.json"
 VERSION_SECONDS = 10

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from orchestrator import budget, stats
 from orchestrator.admission import Admission
-from orchestrator.config import StopConfig
 from orchestrator.errors import ConfigError, InfrastructureError, LedgerError
 from orchestrator.novelty import Index, Sketch
 from orchestrator.progress import Guessing, Note, Observer, StageBegins, unobserved
@@ -19,6 +18,7 @@ from orchestrator.records import Adapter, CycleSummary, Digest, Entry, Message, 
 from orchestrator.run import CycleFolder, RunFolder
 from orchestrator.sampling import Sampling
 from orchestrator.seams import Evaluator, Generator, Trainer
+from orchestrator.sections import StopConfig
 from orchestrator.store import Store
 from orchestrator.twins import counted
 from orchestrator.verdict import plain

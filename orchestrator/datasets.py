@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from orchestrator.config import Protocol
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.pixels import Raw, Split, read_raw, resized
 from orchestrator.records import Digest, Record, canonical, derived_seed, digest
+from orchestrator.sections import Protocol
 
 LAYOUT = 1  # raised when the same protocol would be laid out as other bytes
 HOLDOUT = 0.1  # share of the training split that `protocol.split: holdout` validates on

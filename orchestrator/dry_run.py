@@ -10,13 +10,14 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from orchestrator.config import Config, SandboxConfig
+from orchestrator.config import Config
 from orchestrator.errors import InfrastructureError
 from orchestrator.funnel import duration
 from orchestrator.ledger import Report
 from orchestrator.qualify import Seed, cut_torn_line
 from orchestrator.records import STAGES, Digest, Failed, Line, Verdict, canonical, digest
 from orchestrator.seams import Evaluator, Submission
+from orchestrator.sections import SandboxConfig
 
 AT_ONCE = 1e-3  # seconds
 LAST = STAGES.index("forward")

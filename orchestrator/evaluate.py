@@ -18,7 +18,7 @@ import numpy.typing as npt
 import psutil
 
 from orchestrator.attempts import Attempts, QuarantineError
-from orchestrator.config import Config, Protocol
+from orchestrator.config import Config
 from orchestrator.containers import Containers
 from orchestrator.datasets import Prepared
 from orchestrator.epoch import Epoch
@@ -30,6 +30,7 @@ from orchestrator.pool import Pool, Slot, Starting
 from orchestrator.records import Candidate, Evaluation, Execution, Reply, canonical, derived_seed
 from orchestrator.sandbox import Container
 from orchestrator.seams import Submission
+from orchestrator.sections import Protocol
 from orchestrator.store import Store
 from orchestrator.trial import Trial, Work
 from orchestrator.verdict import Answers, Terms, judge, plain, quarantined

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.config import NoveltyConfig
 from orchestrator.records import Neighbour
+from orchestrator.sections import NoveltyConfig
 
 SCHEME = "affine64"
 PERMUTED = 32  # permutations that are applied at a time: what they give stays in the processor's cache

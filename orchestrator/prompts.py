@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.config import AdmissionConfig, PromptConfig
 from orchestrator.records import Message
+from orchestrator.sections import AdmissionConfig, PromptConfig
 
 Task = Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "svhn"]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from orchestrator.config import NoveltyConfig
 from orchestrator.curation import Drop, Stage, sift
 from orchestrator.novelty import Index, as_set, jaccard
 from orchestrator.qualify import Seed
+from orchestrator.sections import NoveltyConfig
 
 
 def deduplicate(novelty: NoveltyConfig, seeds: Sequence[Seed]) -> tuple[list[Seed], Stage]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator import assets, corpus
 from orchestrator.clean import Assay
-from orchestrator.config import Config, SandboxConfig
+from orchestrator.config import Config
 from orchestrator.containers import Containers
 from orchestrator.corpus import Curation
 from orchestrator.datasets import prepare
@@ -25,6 +25,7 @@ from orchestrator.ledger import Report, silent
 from orchestrator.parsers import Parsers
 from orchestrator.qualify import Qualification, Seed, qualify
 from orchestrator.records import Digest, Failed, canonical, digest
+from orchestrator.sections import SandboxConfig
 from orchestrator.store import Store
 from orchestrator.tokens import LlmTokens
 

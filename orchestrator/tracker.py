@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from orchestrator.config import TrackerConfig
 from orchestrator.errors import ConfigError
 from orchestrator.progress import Event, Note, Observer, StageBegins
 from orchestrator.records import CycleSummary, FinetuneStep
 from orchestrator.run import RunFolder
+from orchestrator.sections import TrackerConfig
 
 FILES = "events.out.tfevents.{time}.orchestrate"  # another suffix than other tools give
 FORMAT = "brain.Event:2"  # what TensorBoard expects of a file's first event

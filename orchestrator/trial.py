@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.config import Deadlines
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import Execution, Reply
 from orchestrator.sandbox import Container, End
+from orchestrator.sections import Deadlines
 from orchestrator.testimony import BrokenWireError, Testimony
 from sandbox_image import wire
 

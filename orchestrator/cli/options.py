@@ -58,6 +58,7 @@ cache_option = click.option(
     default=Path(".cache"),
     envvar="ORCHESTRATE_CACHE",
     show_default=True,
+    show_envvar=True,
     help="Where models, data and the corpus are kept.",
 )
 runs_option = click.option(
@@ -66,6 +67,7 @@ runs_option = click.option(
     default=Path("runs"),
     envvar="ORCHESTRATE_RUNS",
     show_default=True,
+    show_envvar=True,
     help="Where runs are kept.",
 )
 json_option = click.option("--jsonl", is_flag=True, help="One JSON object a line instead of a table.")

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from orchestrator.config import Protocol
 from orchestrator.datasets import Prepared, prepare
+from orchestrator.sections import Protocol
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
 from tests.benchmarks.row import CACHE, PROJECT, Row, Samples, Sides

@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from orchestrator.config import NoveltyConfig
+from orchestrator.sections import NoveltyConfig
 from tests.benchmarks.novelty_side import Ours, Plain, Shingles
 from tests.benchmarks.result import Comparison, Goal, Sample
 from tests.benchmarks.row import Row, Samples, Sides

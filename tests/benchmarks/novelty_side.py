@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from datasketch import MinHash, MinHashLSH
 
-from orchestrator.config import NoveltyConfig
 from orchestrator.novelty import Index
+from orchestrator.sections import NoveltyConfig
 
 Shingles = npt.NDArray[np.uint64]
 

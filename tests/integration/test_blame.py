@@ -14,13 +14,13 @@ from pathlib import Path
 import docker
 import pytest
 
-from orchestrator.config import SandboxConfig
 from orchestrator.containers import Containers
 from orchestrator.datasets import prepare
 from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.lease import PROCESS
 from orchestrator.records import Verdict
 from orchestrator.seams import Submission
+from orchestrator.sections import SandboxConfig
 from orchestrator.store import Store
 from tests.adversarial.suite import CACHE, FOLDER, config
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import docker
 
 from orchestrator.cgroup import empty_groups
-from orchestrator.config import SandboxConfig
 from orchestrator.containers import Containers
 from orchestrator.lease import is_orphan, labels
+from orchestrator.sections import SandboxConfig
 
 DIES_WITH_A_CONTAINER = """
 import os, signal, sys
 from pathlib import Path
-from orchestrator.config import SandboxConfig
+from orchestrator.sections import SandboxConfig
 from orchestrator.containers import Containers
 with Containers(SandboxConfig(), owner="a test that dies") as containers:
     container = containers.supervisor(train=Path(sys.argv[1]), gpu=None)

@@ -17,10 +17,10 @@ import pytest
 import scipy.io
 from torchvision.datasets import CIFAR10, CIFAR100, SVHN
 
-from orchestrator.config import Protocol
 from orchestrator.datasets import Prepared, prepare
 from orchestrator.errors import InfrastructureError
 from orchestrator.pixels import CLASSES, Raw, read_arrays, read_raw
+from orchestrator.sections import Protocol
 from orchestrator.torchvision_arrays import write
 
 RANDOM = np.random.default_rng(3)

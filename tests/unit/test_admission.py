@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.admission import Admission
-from orchestrator.config import AdmissionConfig, NoveltyConfig
 from orchestrator.fakes import fake_shingles, program
 from orchestrator.novelty import Index
 from orchestrator.records import Novelty
+from orchestrator.sections import AdmissionConfig, NoveltyConfig
 
 THRESHOLD = 0.4
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.budget import chunks, next_round, whole
-from orchestrator.config import Budget
+from orchestrator.sections import Budget
 
 FIXED = Budget(candidates=50, dynamic_from=11, chunk=16)
 DYNAMIC = Budget(dynamic_from=1, admitted=30, cap=400, chunk=16)

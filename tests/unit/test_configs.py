@@ -11,11 +11,12 @@ from click.testing import CliRunner
 
 from orchestrator import qualify
 from orchestrator.cli import main
-from orchestrator.config import Config, Protocol, load
+from orchestrator.config import Config, load
 from orchestrator.errors import ConfigError
 from orchestrator.parts import check
 from orchestrator.records import canonical, digest
 from orchestrator.run import RunFolder, dump
+from orchestrator.sections import Protocol
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SHIPPED = sorted(CONFIGS.glob("*.yaml"))

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from orchestrator import corpus, curation, qualify, representatives
-from orchestrator.config import Config, NoveltyConfig, parse
+from orchestrator.config import Config, parse
 from orchestrator.errors import ConfigError
 from orchestrator.extract import extract
 from orchestrator.infill import MISSING
 from orchestrator.qualify import Seed
 from orchestrator.records import Candidate, Claimed, Evaluation, Measured, Verdict, digest
 from orchestrator.seams import Submission
+from orchestrator.sections import NoveltyConfig
 from orchestrator.store import Store
 from sandbox_image.parser import Inspection
 from sandbox_image.parser import inspect as inspect_one

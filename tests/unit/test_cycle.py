@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from orchestrator.account import JOURNAL
-from orchestrator.config import StopConfig
 from orchestrator.cycle import should_stop
 from orchestrator.errors import ConfigError, InfrastructureError, LedgerError
 from orchestrator.records import CycleSummary, Interval, digest
 from orchestrator.run import RunFolder
+from orchestrator.sections import StopConfig
 from tests.unit.bench import Bench, config
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from orchestrator.config import Protocol
 from orchestrator.datasets import folder_name, prepare, stratified
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.pixels import framed, read_idx, resized
+from orchestrator.sections import Protocol
 from orchestrator.torchvision_arrays import channels_first
 
 TRAIN, TEST = 200, 60

@@ -11,11 +11,16 @@ import click
 import pytest
 
 from orchestrator.cli import main
+from orchestrator.cli.options import configured
+from orchestrator.probes import probes
+from orchestrator.records import Limits
 
 CHECKOUT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docker/README.md")
 COMMAND = re.compile(r"^orchestrate .+$", re.MULTILINE)
 TARGET = re.compile(r"\bmake ([a-z]+)\b")
+PROGRAM = re.compile(r"`(\w+\.py)`")
+FOLDERS = ("orchestrator", "llm", "sandbox_image", "tests")
 PATH = re.compile(r"`((?:orchestrator|llm|sandbox_image|docker|configs|tests|adversarial|integration|unit)/[\w./-]*)`")
 
 
@@ -39,7 +44,24 @@ def test_every_command_in_the_documents_is_accepted(line: str, tmp_path: Path) -
         path.touch()
     words = [str(mine.get(word, word)) for word in words]
     words = [str(CHECKOUT / word) if word.startswith("configs/") else word for word in words]
-    assert command.make_context(command.name, words).command is command
+    given = command.make_context(command.name, words).params
+    if "overrides" in given and "config_path" in given:
+        assert configured(given["config_path"], given["overrides"])
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_program_that_the_documents_name_exists(name: str) -> None:
+    there = {path.name for folder in FOLDERS for path in (CHECKOUT / folder).rglob("*.py")}
+    assert set(PROGRAM.findall(text(name))) <= there
+
+
+def test_every_probe_in_the_table_of_flags_exists() -> None:
+    names = {probe.name for probe in probes(Limits(), import_seconds=1.0)}
+    cells = [row.split("|")[-2] for row in text("docker/README.md").splitlines() if row.startswith("| `")]
+    said = [name for cell in cells for name in re.findall(r"\*([^*]+)\*", cell)]
+    assert len(said) > 5
+    for name in said:
+        assert any(known == name or known.startswith(name.removesuffix("…")) for known in names), name
 
 
 def test_every_command_is_in_the_readme_and_has_help() -> None:

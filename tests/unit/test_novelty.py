@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from datasketch import MinHash
 
-from orchestrator.config import NoveltyConfig
 from orchestrator.novelty import SCHEME, Index, as_set, jaccard
+from orchestrator.sections import NoveltyConfig
 
 CONFIG = NoveltyConfig()
 
@@ -113,7 +113,7 @@ def test_the_exact_index_counts_common_and_all() -> None:
 
 SCRIPT = """
 import numpy as np
-from orchestrator.config import NoveltyConfig
+from orchestrator.sections import NoveltyConfig
 from orchestrator.novelty import Index
 index = Index(NoveltyConfig())
 sets = [np.unique(np.random.default_rng(n % 7).integers(0, 900, 300, dtype=np.uint64)).tobytes() for n in range(40)]

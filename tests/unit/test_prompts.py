@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator import prompts
-from orchestrator.config import AdmissionConfig, PromptConfig
 from orchestrator.extract import extract
 from orchestrator.prompts import assistant
+from orchestrator.sections import AdmissionConfig, PromptConfig
 
 messages, pair = partial(prompts.messages, resolution=32), partial(prompts.pair, resolution=32)
 

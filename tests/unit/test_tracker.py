@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from orchestrator.config import TrackerConfig
 from orchestrator.cycle import Loop
 from orchestrator.errors import InfrastructureError
 from orchestrator.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
 from orchestrator.progress import Event, Note, StageBegins
 from orchestrator.records import CycleSummary, FinetuneStep
 from orchestrator.run import RunFolder, dump
+from orchestrator.sections import TrackerConfig
 from orchestrator.tracker import LOSS, Tracker, numbers, tracking
 from tests.unit.bench import Bench, config
 
@@ -198,7 +198,7 @@ def test_a_missing_package_is_named_with_its_extra_before_the_run_has_a_folder(t
 
 def test_a_tracker_brings_no_torch() -> None:
     code = (
-        "import sys\nfrom orchestrator.config import TrackerConfig\nfrom orchestrator.tracker import tracking\n"
+        "import sys\nfrom orchestrator.sections import TrackerConfig\nfrom orchestrator.tracker import tracking\n"
         "tracking(TrackerConfig(kind='tensorboard'))\nprint('tensorboard' in sys.modules, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

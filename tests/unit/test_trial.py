@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from orchestrator.config import Deadlines
 from orchestrator.errors import InfrastructureError
 from orchestrator.sandbox import Arrival, Container
+from orchestrator.sections import Deadlines
 from orchestrator.trial import Trial, Work
 from sandbox_image import wire
 

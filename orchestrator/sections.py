@@ -208,8 +208,8 @@ class LlmConfig(Section):
 
     Each cycle trains an adapter anew on all that was admitted before, or, with `continue_adapter`, goes on with that of
     the cycle before. `iterate` off fine-tunes once, on the seed corpus, and keeps that adapter (paper, Appendix F, no
-    iteration); `finetune` off samples from the base model throughout. With `sampler: corpus` no model is loaded: the run draws
-    programs from its own corpus instead, which is what a model that only remembers would write.
+    iteration); `finetune` off samples from the base model throughout. With `sampler: corpus` no model is loaded: the
+    run draws programs from its own corpus instead, which is what a model that only remembers would write.
     """
 
     sampler: Literal["model", "corpus"] = "model"
@@ -252,7 +252,7 @@ class StopConfig(Section):
 
 
 class TrackerConfig(Section):
-    """Who else is shown a run's progress, by `kind`: event files go into `folder`, under the run's name, or into the run.
+    """Who else is shown a run's progress, by `kind`: event files go into `folder`, under its name, or into the run.
 
     No result depends on it, so it is neither frozen nor hashed, and a resume may change it.
     """

@@ -19,6 +19,8 @@ from orchestrator.records import Verdict
 from orchestrator.store import Store
 from tests.adversarial.suite import CACHE, CONTROL, Case, Result, cases, config, data_digest, run
 
+pytestmark = pytest.mark.docker
+
 GVISOR_SHARE = 3
 STORED = 1 << 20
 GRACE = 5.0  # seconds

@@ -11,6 +11,8 @@ from typing import Any
 import docker
 import pytest
 
+pytestmark = [pytest.mark.docker, pytest.mark.llm]
+
 PROJECT = Path(__file__).parent.parent.parent
 SMALL = {
     "budget.candidates": 4,

@@ -24,6 +24,8 @@ from orchestrator.sections import SandboxConfig
 from orchestrator.store import Store
 from tests.adversarial.suite import CACHE, FOLDER, config
 
+pytestmark = pytest.mark.docker
+
 SLOW = (FOLDER / "sleep_for_ever.py").read_bytes().replace(b"time.sleep(1e9)", b"time.sleep(4)")
 Ender = Callable[[docker.DockerClient, str], None]
 

@@ -14,6 +14,8 @@ import pytest
 
 from orchestrator.lease import PROCESS
 
+pytestmark = pytest.mark.docker
+
 PROJECT = Path(__file__).parents[2]
 NEVER_ENDS = """
 import torch.nn as nn

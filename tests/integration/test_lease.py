@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import docker
+import pytest
 
 from orchestrator.cgroup import empty_groups
 from orchestrator.containers import Containers
 from orchestrator.lease import is_orphan, labels
 from orchestrator.sections import SandboxConfig
+
+pytestmark = pytest.mark.docker
 
 DIES_WITH_A_CONTAINER = """
 import os, signal, sys

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -96,6 +95,3 @@ def parser(
         return cast("Container", container)
 
     return Parser(start, uses=uses, deadline=DEADLINE, ready=1.0, shingle=10)
-
-
-Make = Callable[[], Parser]

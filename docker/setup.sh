@@ -79,6 +79,11 @@ ensure_engine() {
         2) fail ".venv lacks the package docker; remove .venv and run this again" ;;
     esac
     [ "$(uname -s)" = Linux ] || fail "no Docker engine answers; the sandbox runs on Linux only"
+    if [ -z "${DOCKER_HOST:-}" ] && grep -qsx dockerd /proc/[0-9]*/comm; then # a second one would take its socket away
+        say "a dockerd runs and does not answer yet"
+        await_engine
+        return
+    fi
     [ -z "${DOCKER_HOST:-}" ] || fail "no Docker engine answers at DOCKER_HOST=$DOCKER_HOST; start it or unset DOCKER_HOST"
     is_debian_root || fail "no Docker engine answers. Install Docker Engine 20.10.10 or newer, start it, and let this" \
         "user reach it (group docker); then run this again. Only on Debian, as root, is that done for you"
@@ -123,7 +128,7 @@ await_engine() {
     local deadline=$((SECONDS + start_seconds)) answer
     until answer=$(engine_answers); do
         [ -z "$engine_pid" ] || kill -0 "$engine_pid" 2> /dev/null || fail "dockerd ended by itself; see $log_file"
-        [ "$SECONDS" -lt "$deadline" ] || fail "the engine did not answer within $start_seconds s; see $log_file"
+        [ "$SECONDS" -lt "$deadline" ] || fail "the engine did not answer within $start_seconds s; see its log ($log_file where it was started here)"
         sleep 0.5
     done
     say "$answer answers"

@@ -80,7 +80,9 @@ def _clear(out: Path, *, for_runs: Sequence[str]) -> None:
     earlier = _earlier(out)
     for name in files if earlier else [*files, MANIFEST]:
         if name not in earlier and (out / name).exists():
-            raise ConfigError(f"--out {out}: holds {name}, which no report wrote; name another folder")
+            raise ConfigError(
+                f"--out {out}: holds {name}, and no {MANIFEST} says that a report wrote it: name another folder"
+            )
     for name in earlier:
         (out / name).unlink(missing_ok=True)
         folder = (out / name).parent

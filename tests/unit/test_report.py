@@ -249,7 +249,7 @@ def test_a_report_writes_over_no_file_of_others(tmp_path: Path, name: str) -> No
     mine.write_text('{"report": 7}')
     done = orchestrate("report", "one", "--runs", str(tmp_path), "--out", str(tmp_path / "out"))
     assert done.exit_code == 2
-    assert f"holds {name}, which no report wrote; name another folder" in done.stderr
+    assert f"holds {name}, and no files.json says that a report wrote it" in done.stderr
     assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [mine]
 
 

@@ -12,13 +12,14 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception_type,
+    retry_if_not_exception_type,
     stop_after_attempt,
     stop_any,
     stop_when_event_set,
     wait_exponential,
 )
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, NoSlotError
 from orchestrator.journal import Recorder
 from orchestrator.verdict import plain
 
@@ -61,7 +62,7 @@ class Attempts:
             InfrastructureError: the last attempt's.
         """
         attempts = Retrying(
-            retry=retry_if_exception_type(InfrastructureError),
+            retry=retry_if_exception_type(InfrastructureError) & retry_if_not_exception_type(NoSlotError),
             stop=stop_any(stop_after_attempt(1 + self.retries), stop_when_event_set(self._called_off)),
             wait=wait_exponential(multiplier=self.pause, max=LONGEST_PAUSE),
             before_sleep=lambda state: self._failed(candidate_id, state),
@@ -78,11 +79,16 @@ class Attempts:
             InfrastructureError: no container can be started, or the evaluation was called off.
             QuarantineError: containers can be started, and this candidate's alone failed.
         """
-        with suppress(InfrastructureError):
+        try:
             return self.of(candidate_id, work)
-        self._sound()
+        except NoSlotError:
+            raise
+        except InfrastructureError:
+            self._sound()
         try:
             return work()
+        except NoSlotError:
+            raise
         except InfrastructureError as error:
             self._sound()
             raise QuarantineError(str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -96,10 +97,14 @@ class Containers:
             shingle=shingle,
         )
 
-    def prove(self, *, train: Path) -> None:
-        """Raise InfrastructureError unless a container can be started here and now, with each of the GPUs."""
-        for gpu in self._sandbox.gpus or (None,):
+    def prove(self, *, train: Path, gpus: Iterable[str | None] | None = None) -> None:
+        """Raise InfrastructureError unless a container can be started now, with each of `gpus`; all where omitted."""
+        for gpu in (self._sandbox.gpus or (None,)) if gpus is None else gpus:
             self.supervisor(train=train, gpu=gpu).close()
+
+    def abandon(self, container: Container) -> None:
+        """Leave a container alone that is stuck: who leaves does not wait for it."""
+        self._groups.pop(container.group.name, None)
 
     def describe(self) -> dict[str, Any]:
         """Return where candidates run: whatever could change an accuracy or the strength of the lockdown."""

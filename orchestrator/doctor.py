@@ -10,11 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.capacity import COPIES, images_size
 from orchestrator.cgroup import removable
 from orchestrator.config import Config
 from orchestrator.engine import components, connect, endpoint, engine_errors
 from orchestrator.errors import InfrastructureError
-from orchestrator.evaluate import COPIES, SandboxEvaluator, images_size
+from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.probes import Held, probes
 from orchestrator.seams import Submission
 from orchestrator.store import Store

@@ -13,6 +13,14 @@ class InfrastructureError(OrchestratorError):
     """The engine, the disk, an image, an asset or the LLM worker failed; a later resume may succeed."""
 
 
+class UnkillableError(InfrastructureError):
+    """A container still runs although the engine was told to kill it: its kernel or a device holds it."""
+
+
+class NoSlotError(InfrastructureError):
+    """Nothing is left that a candidate could run in: trying again helps no candidate, and is held against none."""
+
+
 class RefusedJobError(InfrastructureError):
     """The LLM worker says that its job cannot be done as it is written: another worker would say the same."""
 

@@ -15,14 +15,14 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from orchestrator.attempts import Attempts, QuarantineError
+from orchestrator.capacity import check_machine, check_size
 from orchestrator.config import Config
 from orchestrator.containers import Containers
 from orchestrator.datasets import Prepared
 from orchestrator.epoch import Epoch
-from orchestrator.errors import ConfigError
+from orchestrator.errors import InfrastructureError
 from orchestrator.headroom import Headroom
 from orchestrator.intake import Intake
 from orchestrator.journal import Recorder, unrecorded
@@ -30,13 +30,10 @@ from orchestrator.pool import Pool, Slot, Starting
 from orchestrator.records import Candidate, Evaluation, Execution, Reply, canonical, derived_seed
 from orchestrator.sandbox import Container
 from orchestrator.seams import Submission
-from orchestrator.sections import Protocol
+from orchestrator.slots import Slots, broken_gpu
 from orchestrator.store import Store
 from orchestrator.trial import Trial, Work
 from orchestrator.verdict import Answers, Terms, judge, plain, quarantined
-from sandbox_image import wire
-
-COPIES = 4  # of the validation images that a container holds while they arrive, in two processes
 
 
 class SandboxEvaluator:
@@ -88,14 +85,12 @@ class SandboxEvaluator:
                 Slot(index=number, gpu=sandbox.gpus[number % len(sandbox.gpus)] if sandbox.gpus else None)
                 for number in range(sandbox.slots)
             ]
-            self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
-            for slot in slots:
-                self._free.put(slot)
+            self._slots = Slots(slots, record=self._record)
             self._pool = stack.enter_context(
                 Pool(
                     self._start,
                     slots=slots,
-                    needed=sandbox.deadlines.needed(),
+                    needed=sandbox.deadlines.claimed(),
                     ahead=sandbox.ahead,
                     headroom=self._headroom,
                 )
@@ -165,10 +160,11 @@ class SandboxEvaluator:
         return self._graded(candidate, *ended)
 
     def _prove(self) -> None:
-        self._containers.prove(train=self._prepared.train_dir)
+        gpus = dict.fromkeys(slot.gpu for slot in self._slots.usable)
+        self._containers.prove(train=self._prepared.train_dir, gpus=gpus)
 
     def _try(self, candidate: Candidate, runs: bytes) -> tuple[Execution, Reply, dict[str, bytes]]:
-        slot = self._free.get()
+        slot = self._slots.take()
         try:
             work = Work(job=self._job(candidate, slot), source=runs, images=partial(self._images, candidate))
             sandbox = self._config.sandbox
@@ -176,9 +172,28 @@ class SandboxEvaluator:
             mark = partial(self._entered, candidate.candidate_id, container.id)
             trial = Trial(container, work, deadlines=sandbox.deadlines, log_stored=sandbox.log_stored, mark=mark)
             return trial.run()
+        except InfrastructureError:
+            self._look_at_gpu(slot)
+            raise
         finally:
-            self._running.pop(slot, None)
-            self._free.put(slot)
+            last = self._running.pop(slot, None)
+            if last is not None and last.stuck:
+                self._containers.abandon(last)
+                self._quarantine(slot, f"container {last.id[:12]} runs on although it was killed")
+            self._slots.give_back(slot)
+
+    def _look_at_gpu(self, slot: Slot) -> None:
+        """Quarantine a slot whose GPU has broken."""
+
+        def prove(gpu: str | None) -> None:
+            self._containers.prove(train=self._prepared.train_dir, gpus=[gpu])
+
+        if not self._attempts.called_off and (cause := broken_gpu(slot, self._slots.usable, prove=prove)) is not None:
+            self._quarantine(slot, plain(cause))
+
+    def _quarantine(self, slot: Slot, cause: str) -> None:
+        self._slots.quarantine(slot, cause=cause)
+        self._pool.forget(slot)
 
     def _entered(self, candidate_id: str, container_id: str, stage: str, seconds: float) -> None:
         entered = {"candidate_id": candidate_id, "container_id": container_id, "stage": stage}
@@ -241,40 +256,3 @@ class SandboxEvaluator:
             },
             "log": {"stored": sandbox.log_stored, "killed": sandbox.log_killed},
         }
-
-
-def images_size(prepared: Prepared, protocol: Protocol) -> int:
-    """Return how many bytes the validation images are on the wire."""
-    return len(prepared.validation_labels) * 3 * protocol.resolution**2
-
-
-def check_size(prepared: Prepared, config: Config) -> None:
-    """Raise ConfigError where the validation images are too large for the wire, or for a container's memory."""
-    count, resolution = len(prepared.validation_labels), config.protocol.resolution
-    size = images_size(prepared, config.protocol)
-    if size > wire.IMAGES_LIMIT:
-        raise ConfigError(
-            f"protocol: {count} validation images of {resolution} pixels are {size} bytes, more than the"
-            f" {wire.IMAGES_LIMIT} that the wire takes; lower protocol.validation_samples or protocol.resolution"
-        )
-    if COPIES * size > config.sandbox.limits.memory:
-        raise ConfigError(
-            f"protocol: {count} validation images of {resolution} pixels are {size >> 20} MiB, and a container holds"
-            f" {COPIES} copies while they arrive, more than sandbox.limits.memory: raise that, or lower"
-            " protocol.validation_samples or protocol.resolution"
-        )
-
-
-def check_machine(config: Config) -> None:
-    """Raise ConfigError where a container may have more CPUs than this machine has, or all slots more memory."""
-    sandbox, cpus = config.sandbox, psutil.cpu_count() or 1
-    if sandbox.limits.cpus > cpus:
-        raise ConfigError(
-            f"sandbox.limits.cpus is {sandbox.limits.cpus:g}, and this machine has {cpus}: the engine takes no more"
-        )
-    needed, there = sandbox.slots * sandbox.limits.memory, psutil.virtual_memory().total
-    if needed > there:
-        raise ConfigError(
-            f"sandbox: {sandbox.slots} slots of {sandbox.limits.memory >> 20} MiB are more than the {there >> 20} MiB"
-            " of this machine; lower sandbox.slots or sandbox.limits.memory"
-        )

@@ -93,6 +93,7 @@ def _privileges(spec: Spec) -> dict[str, Any]:
         "runtime": spec.runtime,
         "network_mode": "none",
         "ipc_mode": "private",
+        "cgroupns": "private",  # the path of its control group tells of the process that made it
         "read_only": True,
         "cap_drop": ["ALL"],
         "cap_add": added_capabilities(spec),

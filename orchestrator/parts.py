@@ -13,13 +13,14 @@ from pathlib import Path
 from orchestrator import assets, corpus, fitting, prompts, provenance, qualify
 from orchestrator.account import commitment
 from orchestrator.baseline import CorpusGenerator
+from orchestrator.capacity import check_machine, check_size
 from orchestrator.config import Config
 from orchestrator.containers import Containers
 from orchestrator.contradictions import contradictions
 from orchestrator.cycle import Parts
 from orchestrator.datasets import Prepared, prepare
 from orchestrator.errors import ConfigError, InfrastructureError
-from orchestrator.evaluate import SandboxEvaluator, check_machine, check_size
+from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.progress import Note, Observer, unobserved
 from orchestrator.records import Entry, Message
 from orchestrator.run import RunFolder
@@ -43,10 +44,10 @@ def check(config: Config) -> None:
     corpus.check(config)
     check_machine(config)
     llm, deadlines = config.llm, config.sandbox.deadlines
-    if deadlines.needed() + deadlines.ready >= deadlines.life:
+    if deadlines.claimed() + deadlines.ready >= deadlines.life:
         raise ConfigError(
-            f"sandbox.deadlines.life is {deadlines.life:g} s, but a start and all stages may take"
-            f" {deadlines.needed() + deadlines.ready:g} s: raise it"
+            f"sandbox.deadlines.life is {deadlines.life:g} s, but a start, a claim and all stages may take"
+            f" {deadlines.claimed() + deadlines.ready:g} s: raise it"
         )
     if llm.sampler == "model":
         assets.check(llm.model)

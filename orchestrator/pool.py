@@ -143,6 +143,14 @@ class Pool:
             _discard(container)
         raise InfrastructureError("containers that were ready end before a candidate can claim them")
 
+    def forget(self, slot: Slot) -> None:
+        """Keep no container ready for `slot` any more, which nobody claims again."""
+        with self._claims:
+            waiting = self._waiting.pop(slot, None)
+            self._told.discard(slot)
+        if waiting is not None and not waiting.cancel():
+            waiting.add_done_callback(_discard_result)
+
     def _prepare(self, slot: Slot) -> None:
         with self._claims:
             self._waiting[slot] = self._threads.submit(self._warm, slot)
@@ -196,6 +204,11 @@ def _discard(container: Container) -> None:
     """Close a container that nobody has used; its end is no reason to fail, as `Containers` looks for what is left."""
     with contextlib.suppress(InfrastructureError):
         container.close()
+
+
+def _discard_result(waiting: Future[Container]) -> None:
+    if (container := _there(waiting)) is not None:
+        _discard(container)
 
 
 def _there(waiting: Future[Container]) -> Container | None:

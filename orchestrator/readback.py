@@ -74,6 +74,7 @@ def _engine(spec: Spec, host: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         "runtime": (host["Runtime"], spec.runtime),
         "network": (host["NetworkMode"], "none"),
         "ipc": (host["IpcMode"], "private"),
+        "control_group_namespace": (host["CgroupnsMode"], "private"),
         "capabilities_dropped": (_capabilities(host["CapDrop"]), "ALL"),
         "capabilities_added": (_capabilities(host["CapAdd"]), _capabilities(added_capabilities(spec))),
         "no_new_privileges": (int("no-new-privileges" in options), 1),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import socket
-import struct
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.cgroup import ControlGroup, Usage
 from orchestrator.engine import engine_errors
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, UnkillableError
 from orchestrator.lockdown import Spec, creation
+from orchestrator.multiplex import demultiplex
 from orchestrator.readback import check_environment, effective_limits
 from sandbox_image import wire
 
 if TYPE_CHECKING:
     import docker
 
-STREAM_HEADER = struct.Struct(">BxxxL")
 PROSE_LIMIT = 64 * 1024
 ARRIVALS = 32  # frames that may wait for the host to take them; beyond that the container waits
 GRACE = 10  # seconds in which a container that closed its wire may end by itself
+DYING = 30  # seconds in which a container that was killed has to be gone
 SIGKILL_EXIT = 137
 ROOMY = 0.9  # of the memory limit: a peak above it may have been an out-of-memory kill
 POLL = 0.5  # seconds between looks at whether the reader should stop
@@ -58,6 +58,7 @@ class Container:
     group: ControlGroup
     born: float
     limits: dict[str, int | float | str] = field(default_factory=dict)
+    stuck: bool = False  # whether it outlived its kill
     prose: bytearray = field(default_factory=bytearray)
     _socket: socket.socket | None = None
     _stream: Any = None
@@ -166,9 +167,15 @@ class Container:
         """End the container (after `grace` seconds in which it may do so itself) and remove every trace of it.
 
         Closing it again changes nothing and returns what the first time returned.
+
+        Raises:
+            UnkillableError: it runs on although it was killed; it is then `stuck`, and closing it again does nothing.
+            InfrastructureError: the engine failed.
         """
         if self._ended is not None:
             return self._ended
+        if self.stuck:
+            return self.remains()
         self._closing.set()
         try:
             with engine_errors(f"ending container {self.id[:12]}"):
@@ -186,6 +193,10 @@ class Container:
                     thread.join(timeout=5)
             self.group.remove()
 
+    def remains(self) -> End:
+        """Return what can be said of a container that is stuck."""
+        return End(exit_code=None, oom_killed=False, usage=self.group.usage())
+
     def _end(self, grace: int) -> End:
         from docker.errors import APIError, NotFound
         from requests.exceptions import RequestException
@@ -199,8 +210,12 @@ class Container:
                 api.kill(self.id)
             status = api.inspect_container(self.id)["State"]
             if status["Running"]:
-                api.wait(self.id, timeout=30)
+                with contextlib.suppress(RequestException):
+                    api.wait(self.id, timeout=DYING)
                 status = api.inspect_container(self.id)["State"]
+            if status["Running"]:
+                self.stuck = True
+                raise UnkillableError(f"container {self.id[:12]} runs on although it was killed")
             return End(
                 exit_code=status.get("ExitCode"),
                 oom_killed=bool(status.get("OOMKilled")),
@@ -210,7 +225,8 @@ class Container:
             return End(exit_code=None, oom_killed=False, usage=self.group.usage())
         finally:
             with contextlib.suppress(NotFound):
-                api.remove_container(self.id, force=True, v=True)
+                if not self.stuck:
+                    api.remove_container(self.id, force=True, v=True)
 
     def ended_elsewhere(self) -> bool:
         """Say whether somebody other than us ordered the engine to end this container."""
@@ -249,7 +265,7 @@ class Container:
                 break
             raw += data
             try:
-                for stream, payload in _demultiplex(raw):
+                for stream, payload in demultiplex(raw):
                     self._take(stream, payload, decoder)
             except wire.WireError as error:
                 broken = str(error)
@@ -276,18 +292,3 @@ class Container:
             shown = self.client.api.inspect_container(self.id)
         check_environment(shown["Config"]["Env"] or ())
         self.limits = effective_limits(self.spec, shown["HostConfig"], self.group.limits(self.id))
-
-
-def _demultiplex(raw: bytearray) -> list[tuple[int, bytes]]:
-    """Cut the whole pieces off the front of the engine's stream: (1 for stdout, 2 for stderr; bytes)."""
-    pieces = []
-    start = 0
-    while len(raw) - start >= STREAM_HEADER.size:
-        stream, length = STREAM_HEADER.unpack_from(raw, start)
-        end = start + STREAM_HEADER.size + length
-        if len(raw) < end:
-            break
-        pieces.append((stream, bytes(raw[start + STREAM_HEADER.size : end])))
-        start = end
-    del raw[:start]
-    return pieces

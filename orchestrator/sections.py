@@ -70,6 +70,10 @@ class Deadlines(Section):
         """Return the seconds that all stages of one candidate may take together."""
         return self.import_ + self.instantiate + self.forward + self.train + self.predict
 
+    def claimed(self) -> float:
+        """Return the seconds of life that a claimed container may use: it has those of the import to take a program."""
+        return self.import_ + self.needed()
+
     @model_validator(mode="after")
     def _stages_fit_into_life(self) -> Deadlines:
         if self.needed() >= self.life:

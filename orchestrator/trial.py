@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, UnkillableError
 from orchestrator.records import Execution, Reply
 from orchestrator.sandbox import Container, End
 from orchestrator.sections import Deadlines
@@ -58,7 +58,7 @@ class Trial:
 
         Raises:
             InfrastructureError: the container was ended by somebody else, or the engine failed, or the first mark did
-                not come, which precedes all code of the candidate.
+                not come, which precedes all code of the candidate, or its life was shorter than the stages may take.
         """
         said = Testimony(stored=self.log_stored)
         try:
@@ -66,10 +66,19 @@ class Trial:
             silent = ended_by == "death" and said.death is None
             if not said.imported and ended_by != "flood":
                 raise InfrastructureError(f"container {self.container.id[:12]} took no program: {_why(said)}")
-            end = self.container.close_silent() if silent else self.container.close()
+            end = self._closed(silent=silent)
         finally:
             self.container.close()
         return self._execution(said, end, ended_by, cause), said.reply(), said.output()
+
+    def _closed(self, *, silent: bool) -> End:
+        """Close the container; what was heard of the candidate stands, even where it cannot be ended."""
+        if silent:
+            return self.container.close_silent()
+        try:
+            return self.container.close()
+        except UnkillableError:
+            return self.container.remains()
 
     def _converse(self, said: Testimony) -> tuple[Any, str | None]:
         """Return how the conversation ended: by a reply, a deadline, a flood, a broken wire, or a death."""
@@ -83,6 +92,8 @@ class Trial:
             limit = min(self._began + allowed, self.container.expires)
             arrival = self.container.receive(deadline=limit)
             if arrival is None or arrival.at > limit:
+                if limit < self._began + allowed:
+                    raise InfrastructureError(f"container {self.container.id[:12]} came to the end of its life")
                 self._mark(said.stage, time.monotonic())
                 return "deadline", f"{said.stage} took longer than {allowed:g} s"
             if arrival.frame is None:

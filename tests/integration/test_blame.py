@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
@@ -23,6 +21,7 @@ from orchestrator.seams import Submission
 from orchestrator.sections import SandboxConfig
 from orchestrator.store import Store
 from tests.adversarial.suite import CACHE, FOLDER, config
+from tests.integration.relay import Relay, relaying
 
 pytestmark = pytest.mark.docker
 
@@ -38,77 +37,10 @@ def by_a_signal_from_the_host(client: docker.DockerClient, container_id: str) ->
     os.kill(client.api.inspect_container(container_id)["State"]["Pid"], signal.SIGKILL)
 
 
-class Relay:
-    """Stands between this process and its engine, and can lose the stream to a container that still runs."""
-
-    def __init__(self, path: Path, *, engine: str) -> None:
-        self._engine = engine
-        self._attached: dict[str, socket.socket] = {}
-        self._fatal: bytes | None = None
-        self._threads: list[threading.Thread] = []
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen()
-        self._start(self._accept)
-
-    def lose(self, client: docker.DockerClient, container_id: str) -> None:
-        del client
-        self._attached[container_id].shutdown(socket.SHUT_RDWR)
-
-    def lose_with(self, text: bytes) -> None:
-        """Lose the first stream into which these bytes are sent."""
-        self._fatal = text
-
-    @property
-    def lost(self) -> bool:
-        """Whether the bytes of `lose_with` came by."""
-        return self._fatal is None
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(timeout=10)
-        self._listener.close()
-
-    def _start(self, work: Callable[..., None], *given: socket.socket) -> threading.Thread:
-        thread = threading.Thread(target=work, args=given, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-        return thread
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # closed
-            while True:
-                self._start(self._relay, self._listener.accept()[0])
-
-    def _relay(self, asking: socket.socket) -> None:
-        with asking, socket.socket(socket.AF_UNIX) as answering:
-            answering.connect(self._engine)
-            answers = self._start(self._pass_on, answering, asking)
-            self._pass_on(asking, answering)
-            answers.join()
-
-    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):  # one of the two is gone
-            while data := source.recv(1 << 16):
-                if attach := re.match(rb"POST /\S*/containers/(\w+)/attach", data):
-                    self._attached[attach[1].decode()] = source
-                if self._fatal is not None and self._fatal in data:
-                    self._fatal = None
-                    source.shutdown(socket.SHUT_RDWR)
-                    break
-                target.sendall(data)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
-
-
 @pytest.fixture
 def relay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
-    path = tmp_path / "engine.sock"
-    relay = Relay(path, engine=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
-    yield relay
-    relay.close()
+    with relaying(tmp_path, monkeypatch) as between:
+        yield between
 
 
 @contextmanager

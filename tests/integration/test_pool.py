@@ -79,7 +79,7 @@ def test_a_waiting_container_uses_an_idle_core(tmp_path: Path) -> None:
 def test_a_container_that_grows_too_old_while_it_waits_is_replaced_before_it_is_claimed(tmp_path: Path) -> None:
     settings = config("runc")
     deadlines = settings.sandbox.deadlines
-    short = deadlines.model_copy(update={"life": deadlines.needed() + PAUSE})
+    short = deadlines.model_copy(update={"life": deadlines.claimed() + PAUSE})
     sandbox = settings.sandbox.model_copy(update={"ahead": "import", "slots": 1, "deadlines": short})
     settings = settings.model_copy(update={"sandbox": sandbox})
     started: list[str] = []

@@ -194,7 +194,7 @@ def test_numbers_and_dates_are_read_as_people_mean_them() -> None:
         ("sandbox.limits.cpus=4096", "sandbox.limits.cpus is 4096, and this machine has"),
         ("completion=false", "strip_boilerplate needs completion"),
         ("llm.decoding.max_new_tokens=1000", "lower the first"),
-        ("sandbox.deadlines.train=1500", "a start and all stages may take"),
+        ("sandbox.deadlines.train=1500", "a start, a claim and all stages may take"),
         ("prompt.style=paper", "lower the first to"),
         ("protocol.lr=0.02", "qualify again"),
         ("corpus.qualified=nowhere.jsonl", "there is no nowhere.jsonl"),

@@ -62,6 +62,15 @@ def trial(*said: bytes) -> tuple[Trial, Scripted]:
     return Trial(cast("Container", container), work, deadlines=SHORT, log_stored=1000), container
 
 
+def test_a_container_whose_life_is_over_before_its_candidates_time_is_a_failure_of_ours() -> None:
+    running, container = trial(IMPORTED)
+    running.deadlines = Deadlines()
+    container.expires = time.monotonic() + 1.0
+    with pytest.raises(InfrastructureError, match="container 0123456789ab came to the end of its life"):
+        running.run()
+    assert container.closed
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [

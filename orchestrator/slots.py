@@ -1,0 +1,75 @@
+"""The slots of an evaluator: who is free, and which are given to nobody any more."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+from orchestrator.errors import InfrastructureError, NoSlotError
+from orchestrator.journal import Recorder
+from orchestrator.pool import Slot
+
+
+class Slots:
+    """Hands slots out in turn; one that is quarantined is handed out no more, and the journal says why."""
+
+    def __init__(self, slots: Sequence[Slot], *, record: Recorder) -> None:
+        self._free = deque(slots)
+        self._usable = set(slots)
+        self._record = record
+        self._changed = threading.Condition()
+
+    @property
+    def usable(self) -> tuple[Slot, ...]:
+        """The slots that are not quarantined, in their order."""
+        with self._changed:
+            return tuple(sorted(self._usable, key=lambda slot: slot.index))
+
+    def take(self) -> Slot:
+        """Return a free slot, and wait for one where there is none.
+
+        Raises:
+            NoSlotError: every slot is quarantined.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._free or not self._usable)
+            if not self._usable:
+                raise NoSlotError(
+                    "no slot is left in which a candidate could run: `audit.jsonl` says why; restart the engine or the"
+                    " machine"
+                )
+            return self._free.popleft()
+
+    def give_back(self, slot: Slot) -> None:
+        """Take back a slot that `take` returned."""
+        with self._changed:
+            if slot in self._usable:
+                self._free.append(slot)
+            self._changed.notify()
+
+    def quarantine(self, slot: Slot, *, cause: str) -> None:
+        """Hand a slot out no more, which is not free just now."""
+        with self._changed:
+            self._usable.discard(slot)
+            self._changed.notify_all()
+        self._record("slot_quarantine", {"slot": slot.index, "gpu": slot.gpu, "cause": cause})
+
+
+def broken_gpu(slot: Slot, usable: Iterable[Slot], *, prove: Callable[[str | None], None]) -> str | None:
+    """Return why the GPU of `slot` is broken, where another slot's is not; None where that cannot be said.
+
+    `prove` raises InfrastructureError where no container starts with a GPU. If none starts with another one either, the
+    engine is what fails, and no slot is the cause.
+    """
+    others = [other.gpu for other in usable if other.gpu != slot.gpu]
+    if slot.gpu is None or not others:
+        return None
+    try:
+        prove(slot.gpu)
+    except InfrastructureError as error:
+        with suppress(InfrastructureError):
+            prove(others[0])
+            return str(error)
+    return None

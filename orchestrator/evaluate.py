@@ -143,21 +143,29 @@ class SandboxEvaluator:
             started.put(None)
 
     def _begin(self, submission: Submission) -> Future[Evaluation]:
-        candidate, runs = self._attempts.of(submission.candidate_id, partial(self._intake.take, submission))
+        ended: Future[Evaluation] = Future()
+        try:
+            take = partial(self._intake.take, submission)
+            candidate, runs = self._attempts.to_the_last(submission.candidate_id, take)
+        except QuarantineError as error:
+            ended.set_result(self._quarantined(self._intake.unparsed(submission), error))
+            return ended
         if runs is not None:
             return self._workers.submit(self._evaluate, candidate, runs)
-        refused: Future[Evaluation] = Future()
         verdict, _ = judge(candidate, None, Reply(), self._answers(candidate), self._terms)
-        refused.set_result(Evaluation(candidate=candidate, verdict=verdict))
-        return refused
+        ended.set_result(Evaluation(candidate=candidate, verdict=verdict))
+        return ended
 
     def _evaluate(self, candidate: Candidate, runs: bytes) -> Evaluation:
         try:
             ended = self._attempts.to_the_last(candidate.candidate_id, partial(self._try, candidate, runs))
         except QuarantineError as error:
-            self._record("quarantine", {"candidate_id": candidate.candidate_id, "cause": plain(str(error))})
-            return Evaluation(candidate=candidate, verdict=quarantined(candidate, str(error), self._terms))
+            return self._quarantined(candidate, error)
         return self._graded(candidate, *ended)
+
+    def _quarantined(self, candidate: Candidate, error: QuarantineError) -> Evaluation:
+        self._record("quarantine", {"candidate_id": candidate.candidate_id, "cause": plain(str(error))})
+        return Evaluation(candidate=candidate, verdict=quarantined(candidate, str(error), self._terms))
 
     def _prove(self) -> None:
         gpus = dict.fromkeys(slot.gpu for slot in self._slots.usable)

@@ -45,6 +45,12 @@ class Intake:
         )
         return Candidate(candidate_id=identity, source=stored, program=program), parsed.program
 
+    def unparsed(self, submission: Submission) -> Candidate:
+        """Return the candidate as it came, of which no parser said anything."""
+        source = submission.source
+        stored = None if source is None else self.store.put(source)
+        return Candidate(candidate_id=submission.candidate_id, source=stored)
+
     def _parse(self, source: bytes) -> Refusal | Parsed:
         if len(source) > self.source_bytes:
             cause = f"the source has {len(source)} bytes, more than {self.source_bytes}"

@@ -63,11 +63,14 @@ def judge(
 
 
 def quarantined(candidate: Candidate, cause: str, terms: Terms) -> Verdict:
-    """Return the verdict on a candidate whose infrastructure failed past the bound: outside every rate."""
+    """Return the verdict on a candidate whose infrastructure failed past the bound: outside every rate.
+
+    One that has no program was not even parsed.
+    """
     return Verdict(
         candidate_id=candidate.candidate_id,
         state="quarantined",
-        stage="import",
+        stage="parse" if candidate.program is None else "import",
         cause=plain(cause),
         accuracy=None,
         predictions=None,

@@ -20,7 +20,7 @@ class Relay:
     def __init__(self, path: Path, *, engine: str) -> None:
         self._engine = engine
         self._attached: dict[str, socket.socket] = {}
-        self._fatal: bytes | None = None
+        self._fatal, self._losses = b"", 0
         self._kills_lost = 0
         self.spared: list[str] = []
         self._threads: list[threading.Thread] = []
@@ -33,9 +33,9 @@ class Relay:
         del client
         self._attached[container_id].shutdown(socket.SHUT_RDWR)
 
-    def lose_with(self, text: bytes) -> None:
-        """Lose the first stream into which these bytes are sent."""
-        self._fatal = text
+    def lose_with(self, text: bytes, *, times: int = 1) -> None:
+        """Lose the first streams into which these bytes are sent."""
+        self._fatal, self._losses = text, times
 
     def lose_kills(self, count: int) -> None:
         """Let that many containers outlive their kill: the engine says that it was done."""
@@ -43,8 +43,8 @@ class Relay:
 
     @property
     def lost(self) -> bool:
-        """Whether the bytes of `lose_with` came by."""
-        return self._fatal is None
+        """Whether the bytes of `lose_with` came by as often as they should."""
+        return self._losses == 0
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -81,8 +81,8 @@ class Relay:
                 if any(b"/containers/%s/wait" % spared.encode() in data for spared in self.spared):
                     source.shutdown(socket.SHUT_RDWR)  # as if nobody came to the end of it
                     break
-                if self._fatal is not None and self._fatal in data:
-                    self._fatal = None
+                if self._losses and self._fatal in data:
+                    self._losses -= 1
                     source.shutdown(socket.SHUT_RDWR)
                     break
                 target.sendall(data)

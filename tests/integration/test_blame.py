@@ -111,6 +111,16 @@ def test_a_parser_that_the_infrastructure_fails_is_asked_again(tmp_path: Path, r
     assert relay.lost
 
 
+def test_past_the_bound_a_program_that_no_parser_answers_for_is_quarantined_unparsed(
+    tmp_path: Path, relay: Relay
+) -> None:
+    relay.lose_with(SLOW, times=3)  # two attempts, and a last one after the engine was proved to work
+    verdict = evaluated(tmp_path)
+    assert relay.lost
+    assert (verdict.state, verdict.stage, verdict.accuracy) == ("quarantined", "parse", None)
+    assert "was lost" in (verdict.cause or "")
+
+
 def test_past_the_bound_a_candidate_is_quarantined_and_has_no_accuracy(tmp_path: Path) -> None:
     with ending(by_the_engine, times=3) as ended:  # two attempts, and a last one after the engine was proved to work
         verdict = evaluated(tmp_path)

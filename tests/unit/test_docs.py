@@ -14,9 +14,10 @@ from orchestrator.cli import main
 from orchestrator.cli.options import configured
 from orchestrator.probes import probes
 from orchestrator.records import Limits
+from sandbox_image import wire
 
 CHECKOUT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docker/README.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docker/README.md", "sandbox_image/README.md")
 COMMAND = re.compile(r"^orchestrate .+$", re.MULTILINE)
 TARGET = re.compile(r"\bmake ([a-z]+)\b")
 PROGRAM = re.compile(r"`(\w+\.py)`")
@@ -75,6 +76,15 @@ def test_every_command_is_in_the_readme_and_has_help() -> None:
 def test_every_path_in_the_documents_exists(name: str) -> None:
     for path in PATH.findall(text(name)):
         assert (CHECKOUT / path).exists() or (CHECKOUT / "tests" / path).exists(), path
+
+
+def test_the_table_of_frames_is_that_of_the_wire() -> None:
+    sizes = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+    said: dict[bytes, int] = {}
+    for row in text("sandbox_image/README.md").splitlines():
+        if cells := re.match(r"\| ((?:`.`(?:, )?)+) \| [^|]+ \| [^|]+ \| (\d+) (\w+) \|", row):
+            said |= dict.fromkeys(re.findall(rb"`(.)`", cells[1].encode()), int(cells[2]) * sizes[cells[3]])
+    assert said == wire.TO_CONTAINER | wire.FROM_SUPERVISOR | wire.FROM_PARSER
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -12,7 +12,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from orchestrator.cgroup import ControlGroup
 from orchestrator.checkout import shipped
-from orchestrator.engine import components, connect, engine_errors
+from orchestrator.engine import components, connect, endpoint, engine_errors
 from orchestrator.errors import InfrastructureError
 from orchestrator.image import local_image
 from orchestrator.journal import Recorder, unrecorded
@@ -105,6 +105,11 @@ class Containers:
     def abandon(self, container: Container) -> None:
         """Leave a container alone that is stuck: who leaves does not wait for it."""
         self._groups.pop(container.group.name, None)
+
+    @property
+    def endpoint(self) -> str:
+        """The address of the engine, which DOCKER_HOST may have moved to another machine."""
+        return endpoint(self._client)
 
     def describe(self) -> dict[str, Any]:
         """Return where candidates run: whatever could change an accuracy or the strength of the lockdown."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 PROCESSORS = {"x86_64", "amd64"}  # for which the image's wheels and the seccomp profile are
 IMPORT_SECONDS = {"runc": 20.0, "runsc": 60.0}  # gVisor hands out memory slowly
+RUNC = {(1, 2): 8, (1, 3): 3}  # CVE-2025-31133, CVE-2025-52565, CVE-2025-52881; those of 2024 are older
+TOOLKIT = {(1, 17): 8}  # CVE-2025-23266
+VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 STAY = "stay until the machine restarts, one for each container: this user may not remove them"
 SMALL = {"memory": 768 * MIB, "pids": 64, "nofile": 256, "tmp": 64 * MIB, "tmp_inodes": 500, "shm": 64 * MIB}
 
@@ -109,7 +113,7 @@ def machine() -> list[Fact]:
     return [
         Fact("engine", f"{info.get('ServerVersion')} at {address}", present=True),
         Fact("containerd", parts.get("containerd", "version not stated"), present=None),
-        Fact("runc", parts.get("runc", "version not stated"), present=None),
+        floored("runc", parts.get("runc", ""), RUNC),
         Fact("processor", processor, present=processor in PROCESSORS),
         Fact("kernel", str(info.get("KernelVersion")), present=None),
         Fact("cgroups", f"v{info.get('CgroupVersion', '1')}, driver {driver}", present=None),
@@ -123,8 +127,24 @@ def machine() -> list[Fact]:
             "user namespaces", "remapped" if "name=userns" in options else "missing", present="name=userns" in options
         ),
         Fact("GPU", _first_line("nvidia-smi", "-L"), present=shutil.which("nvidia-smi") is not None),
-        Fact("NVIDIA toolkit", _first_line("nvidia-ctk", "--version"), present=shutil.which("nvidia-ctk") is not None),
+        floored("NVIDIA toolkit", _first_line("nvidia-ctk", "--version"), TOOLKIT),
     ]
+
+
+def floored(name: str, stated: str, mended: Mapping[tuple[int, int], int]) -> Fact:
+    """Return a version, and whether it lacks what mended known ways out of a container.
+
+    `mended` holds, for each series that it came to, the first release with it; later series have it, earlier ones not.
+    """
+    found = VERSION.search(stated)
+    if found is None:
+        return Fact(name, stated or "version not stated", present=False)
+    major, minor, patch = (int(part) for part in found.groups())
+    series = (major, minor)
+    if series > max(mended) or patch >= mended.get(series, patch + 1):
+        return Fact(name, stated, present=True)
+    first = ", ".join(f"{one}.{two}.{least}" for (one, two), least in mended.items())
+    return Fact(name, f"{stated}; known ways out are mended in {first}, or by your distribution", present=False)
 
 
 def _option(name: str, options: str) -> Fact:

@@ -63,6 +63,16 @@ def endpoint(client: docker.DockerClient) -> str:
     return f"unix://{socket_path}" if socket_path else str(client.api.base_url)
 
 
+def engine_address() -> str:
+    """Return the address of the engine that the environment names.
+
+    Raises:
+        InfrastructureError: none answers there.
+    """
+    with contextlib.closing(connect()) as client:
+        return endpoint(client)
+
+
 def components(client: docker.DockerClient) -> dict[str, str]:
     """Return the versions of the engine's parts by name, as it states them: itself, containerd, runc.
 

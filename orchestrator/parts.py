@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import hmac
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +17,11 @@ from orchestrator.containers import Containers
 from orchestrator.contradictions import contradictions
 from orchestrator.cycle import Parts
 from orchestrator.datasets import Prepared, prepare
-from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.errors import ConfigError
 from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.keys import host_key
 from orchestrator.progress import Note, Observer, unobserved
-from orchestrator.records import Entry, Message
+from orchestrator.records import Entry, Message, canonical
 from orchestrator.run import RunFolder
 from orchestrator.seams import Evaluator, Generator, Trainer
 from orchestrator.seed_corpus import curate
@@ -30,7 +29,6 @@ from orchestrator.store import Store
 from orchestrator.tokens import LlmTokens
 from orchestrator.workers import LlmGenerator, LlmTrainer
 
-KEY_BYTES = 32
 FIRST_GPU = "0"  # on which the language model is, unless its device or the environment say another
 CHARACTERS = 3  # of a prompt in a token, at the least; tokenizers of code take nearer four
 TEMPLATE = 48  # tokens that a chat template adds
@@ -117,8 +115,8 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
         return generator(config, cache=cache, log=log, observe=observe)
 
     def reap() -> None:
-        with Containers(config.sandbox, owner=OWNER, record=run.record):
-            pass  # whoever connects reaps first
+        with Containers(config.sandbox, owner=OWNER, record=run.record) as containers:  # whoever connects reaps first
+            observe(Note(f"containers run at {containers.endpoint}"))
 
     return Parts(
         reap=reap,
@@ -173,6 +171,10 @@ def sandbox(
     """Start the evaluator of a run, and record under what circumstances; `model_hash` gives that of the base model."""
     with Containers(run.config.sandbox, owner=OWNER, record=run.record) as containers:
         surroundings, components = containers.describe(), containers.components()
+    prompt = None
+    if run.config.llm.sampler == "model":
+        asked = prompts.messages(run.config.prompt, run.config.admission, resolution=run.config.protocol.resolution)
+        prompt = run.store.put(canonical([message.model_dump() for message in asked]))
     gathered = provenance.gather(
         run.config,
         sandbox=surroundings,
@@ -180,6 +182,7 @@ def sandbox(
         seeds=run.corpus.read(),
         components=components,
         model_hash=model_hash(),
+        prompt=prompt,
     )
     provenance.record(run.provenance, gathered)
     key = host_key(run.path, config=run.config, cache=cache)
@@ -189,39 +192,3 @@ def sandbox(
         config=run.config, store=run.store, prepared=prepared, key=key, record=run.record
     ) as evaluator:
         yield evaluator
-
-
-def host_key(folder: Path, *, config: Config, cache: Path) -> bytes:
-    """Return the run's own secret, made on first use and readable by its owner alone.
-
-    With a candidate's id it gives the order in which the validation images are shown, so it never enters a container.
-    It is derived from a secret of this machine and the configuration (its number of cycles aside), so that a repeated
-    run repeats the order.
-
-    Raises:
-        InfrastructureError: it cannot be read or written, or was damaged.
-    """
-    path = folder / "key"
-    if path.exists():
-        return _secret(path, b"")
-    machine = _secret(cache / "host.key", secrets.token_bytes(KEY_BYTES))
-    return _secret(path, hmac.digest(machine, config.model_copy(update={"cycles": 1}).hash().encode(), "sha256"))
-
-
-def _secret(path: Path, fresh: bytes) -> bytes:
-    """Return the secret in `path`; where there is none yet, `fresh` becomes it."""
-    try:
-        if not path.exists():
-            partial = path.with_name(f"{path.name}.part")
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(fresh)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        key = path.read_bytes()
-    except OSError as error:
-        raise InfrastructureError(f"{path}: cannot be read or written: {error}") from error
-    if len(key) != KEY_BYTES:
-        raise InfrastructureError(f"{path}: holds {len(key)} bytes instead of {KEY_BYTES}; remove it and resume")
-    return key

@@ -45,12 +45,13 @@ def gather(  # noqa: PLR0913 - one place where all that surrounds a run meets
     seeds: Iterable[Entry],
     components: Mapping[str, str] | None = None,
     model_hash: str | None = None,
+    prompt: Digest | None = None,
     checkout: Path = CHECKOUT,
 ) -> Provenance:
     """Return the provenance of a run; `sandbox` describes the engine and the image as the engine reports them.
 
-    `components` are versions by name, as the engine reports them too. Where the corpus is sampled, there is no model,
-    and no device that it runs on.
+    `prompt` names the stored messages that candidates are sampled with, `components` are versions by name, as the
+    engine reports them too. Where the corpus is sampled, there is no model, and no device that it runs on.
     """
     llm = config.llm
     return Provenance(
@@ -69,6 +70,7 @@ def gather(  # noqa: PLR0913 - one place where all that surrounds a run meets
         sampler=llm.sampler,
         model=llm.model.source if llm.sampler == "model" else NO_MODEL,
         model_hash=model_hash,
+        prompt=prompt,
         device=llm.model.device if llm.sampler == "model" else NO_MODEL,
         gpus=gpus(),
         components=dict(components or {}),

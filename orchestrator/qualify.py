@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from orchestrator.config import Config
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.records import Count, Digest, Fraction, Line, VerdictState, digest
 from orchestrator.seams import Evaluator, Submission
 
@@ -99,8 +99,10 @@ def qualify(config: Config, seeds: Iterable[Seed], evaluator: Evaluator, path: P
 
     Raises:
         ConfigError: `path` holds results of another protocol.
-        InfrastructureError: the evaluator failed; what was measured so far stays, and the same call goes on from there.
+        InfrastructureError: the evaluator failed, or in the end: it failed on some programs. What was measured so far
+            stays, and the same call goes on from there.
     """
+    failed: list[str] = []
     protocol = config.protocol.hash()
     known = read(path, protocol=protocol) if path.exists() else {}
     todo = [seed for seed in seeds if seed.name not in known or known[seed.name].program != seed.digest]
@@ -111,7 +113,8 @@ def qualify(config: Config, seeds: Iterable[Seed], evaluator: Evaluator, path: P
         for seed, evaluation in zip(todo, evaluator.evaluate(submissions), strict=True):
             verdict = evaluation.verdict
             if verdict.state == "quarantined":
-                continue  # the infrastructure failed on it; the next call tries again
+                failed.append(f"{seed.name} ({verdict.cause})")
+                continue
             record = Qualification(
                 name=seed.name,
                 program=seed.digest,
@@ -125,6 +128,10 @@ def qualify(config: Config, seeds: Iterable[Seed], evaluator: Evaluator, path: P
             stream.write(record.model_dump_json() + "\n")
             stream.flush()
             yield record
+    if failed:
+        raise InfrastructureError(
+            f"infrastructure failed on {', '.join(failed)}: repeat the command, which tries these"
+        )
 
 
 def cut_torn_line(path: Path) -> None:

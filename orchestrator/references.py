@@ -9,6 +9,7 @@ PLACES = {
     "candidate": ("source", "program.runs", "program.shingles"),
     "verdict": ("predictions", "environment", "measured.stdout", "measured.stderr"),
     "entry": ("source", "shingles"),
+    "provenance": ("prompt",),
 }
 
 

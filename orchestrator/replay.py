@@ -16,7 +16,7 @@ from orchestrator.config import Config
 from orchestrator.datasets import Prepared
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.evaluate import SandboxEvaluator
-from orchestrator.parts import host_key
+from orchestrator.keys import host_key
 from orchestrator.records import Digest, Provenance, Verdict
 from orchestrator.run import RunFolder
 from orchestrator.seams import Evaluator, Submission

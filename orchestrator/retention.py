@@ -186,6 +186,7 @@ def _references(run: RunFolder) -> Iterator[tuple[str, Digest | None]]:
         yield "sources", candidate.source
         if candidate.program is not None:
             yield from (("sources", candidate.program.runs), ("shingles", candidate.program.shingles))
+    yield from (("prompts", provenance.prompt) for provenance in run.provenance.read())
     verdicts = [verdict for folder in folders for verdict in folder.verdicts.read()]
     for verdict in verdicts:
         yield from (("environments", verdict.environment), ("predictions", verdict.predictions))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from orchestrator.evaluate import SandboxEvaluator
 from orchestrator.image import local_image
 from orchestrator.inspections import Inspect, Inspections
 from orchestrator.journal import Recorder, unrecorded
+from orchestrator.keys import machine_key
 from orchestrator.ledger import Report, silent
 from orchestrator.parsers import Parsers
 from orchestrator.qualify import Qualification, Seed, qualify
@@ -30,7 +30,6 @@ from orchestrator.store import Store
 from orchestrator.tokens import LlmTokens
 
 OWNER = "corpus"
-KEY_BYTES = 32
 CPU_IMAGE = "nn-sandbox:cpu"
 MEMORY = 2 << 30  # bytes that a parser container may use at most
 USES = 5  # times as many programs of a published corpus as of candidates before a parser container is replaced
@@ -60,7 +59,7 @@ def qualifications(config: Config, seeds: Sequence[Seed], *, out: Path, cache: P
     """Evaluate `seeds` under the protocol, append each result to `out`, and yield it; known ones are skipped."""
     prepared = prepare(config.protocol, cache)
     store = Store(cache / "qualify" / "objects")
-    key = secrets.token_bytes(KEY_BYTES)
+    key = machine_key(cache, config.protocol.hash())
     with SandboxEvaluator(config=config, store=store, prepared=prepared, key=key) as evaluator:
         yield from qualify(config, seeds, evaluator, out)
 
@@ -71,7 +70,7 @@ def _assay(config: Config, cache: Path, *, record: Recorder, report: Report) -> 
 
     @contextmanager
     def evaluator() -> Iterator[SandboxEvaluator]:
-        dry, store, key = rehearsal(config), Store(folder / "objects"), secrets.token_bytes(KEY_BYTES)
+        dry, store, key = rehearsal(config), Store(folder / "objects"), machine_key(cache, config.protocol.hash())
         prepared = prepare(config.protocol, cache)
         with SandboxEvaluator(config=dry, store=store, prepared=prepared, key=key, record=record) as opened:
             yield opened

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,12 +57,14 @@ def evaluate(
     from rich.markup import escape
 
     from orchestrator.datasets import prepare
+    from orchestrator.engine import engine_address
     from orchestrator.funnel import duration
     from orchestrator.progress import Guessing
 
     config = configured(config_path, overrides)
     prepared = prepare(config.protocol, cache)
     console, began = prose(), time.monotonic()
+    console.print(f"containers run at {escaped(engine_address())}", markup=False, highlight=False)
     finished: list[tuple[Path, Verdict]] = []
     with console.status(f"evaluating {len(files)} programs") as status:
         for path, verdict in _verdicts(files, config, prepared=prepared, cache=cache):
@@ -85,10 +86,11 @@ def _verdicts(
 ) -> Iterator[tuple[Path, Verdict]]:
     """Yield each file with its verdict, in the order given."""
     from orchestrator.evaluate import SandboxEvaluator
+    from orchestrator.keys import machine_key
     from orchestrator.store import Store
 
     store = Store(cache / "evaluate" / "objects")
-    key = secrets.token_bytes(32)
+    key = machine_key(cache, config.protocol.hash())  # so that a program that is evaluated again gets the same verdict
     submissions = [_submission(path) for path in files]
     with SandboxEvaluator(config=config, store=store, prepared=prepared, key=key) as evaluator:
         for path, evaluation in zip(files, evaluator.evaluate(submissions), strict=True):

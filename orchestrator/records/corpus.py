@@ -34,6 +34,10 @@ class Novelty(Line):
         """Whether no neighbour is nearer than `tau` by its estimate, whatever was decided about the candidate."""
         return all(near is None or near.estimate <= tau for near in (self.train, self.generation))
 
+    def is_novel_exactly(self, tau: float) -> bool:
+        """Whether the same neighbours are no nearer than `tau` by their exact Jaccard index."""
+        return all(near is None or near.exact <= tau for near in (self.train, self.generation))
+
 
 class Entry(Line):
     """One line of the corpus: a chat pair with where its program came from and how it scored.

@@ -1,4 +1,9 @@
-"""The one vocabulary of stages and terminal states."""
+"""The one vocabulary of stages and terminal states.
+
+A candidate fails in one of `FailedState`, or is valid, and then `below_threshold`, `duplicate` or `admitted`. One that
+is `surplus` is valid, too, and came when its cycle had all that it admits: it counts in every rate, and nothing is
+decided about it. `quarantined` ones, on which the infrastructure failed, are in no rate.
+"""
 
 from __future__ import annotations
 

@@ -64,8 +64,9 @@ class Provenance(Line):
     """What defined and surrounded a run: enough to repeat it, and nothing secret.
 
     `model_hash` is the base model's content, or its commit at the hub; `components` are the versions of the engine's
-    parts and of gVisor; `gpus` the names of the machine's. Lines from before these were recorded lack them. `sampler`
-    is what candidates were drawn from; where that is the corpus, `model` and `device` are none.
+    parts and of gVisor; `gpus` the names of the machine's; `prompt` the stored messages that candidates are sampled
+    with. Lines from before these were recorded lack them. `sampler` is what candidates were drawn from; where that is
+    the corpus, `model` and `device` are none.
     """
 
     kind: Literal["provenance"] = "provenance"
@@ -84,6 +85,7 @@ class Provenance(Line):
     sampler: Literal["model", "corpus"] = "model"
     model: str
     model_hash: str | None = None
+    prompt: Digest | None = None
     device: str
     gpus: tuple[str, ...] = ()
     components: dict[str, str] = Field(default_factory=dict)

@@ -41,6 +41,11 @@ def _notes(run: Results) -> tuple[str, ...]:
     notes += [f"Cycle {number} has begun and is not whole: it is in no number." for number in run.unfinished]
     if run.codes:
         notes.append(f"Evaluated by the orchestrator of revision {', then '.join(code.text for code in run.codes)}.")
+    if run.summaries:
+        notes.append(
+            "MinHash's estimate decides what is a near-duplicate; the exact Jaccard index of the same neighbours would"
+            f" decide {run.all.otherwise} of {len(run.all.accuracies)} valid candidates otherwise."
+        )
     if run.quarantined:
         names = ", ".join(run.quarantined)
         notes.append(f"Infrastructure failed on {len(run.quarantined)} candidates, which are in no rate: {names}.")

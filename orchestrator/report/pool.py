@@ -21,7 +21,8 @@ class Pool:
     those among the admitted; of these, `equal` are functionally
     equal to an earlier program among the `fingerprinted`, by what candidates claim, and None where no cycle knows.
     `programs` are the different ones among the valid, and `rejections` the near-duplicates that were met before each
-    admission, on average.
+    admission, on average; `otherwise` counts those that are near-duplicates by the estimate and not by the exact
+    Jaccard index of the same neighbours, or the other way round.
     """
 
     cycles: tuple[int, ...]
@@ -36,6 +37,7 @@ class Pool:
     fingerprinted: int
     programs: int
     rejections: float | None
+    otherwise: int
 
     @property
     def valid_rate(self) -> Estimate:
@@ -89,6 +91,7 @@ class Pool:
             "rejections_per_admission": self.rejections,
             "functional_duplicates": self.equal,
             "fingerprinted": self.fingerprinted,
+            "decided_otherwise_by_exact_index": self.otherwise,
         }
 
 
@@ -100,7 +103,8 @@ def pooled(summaries: Sequence[CycleSummary], histories: Sequence[History], *, t
     threshold = thresholds[0] if thresholds else None
     known = [one.functional_duplicates for one in summaries if one.functional_duplicates is not None]
     programs = {one.candidate.source for one in wanted if one.candidate is not None and one.accuracy is not None}
-    rejections = [one.novelty.rejection_count for one in wanted if one.novelty is not None]
+    decided = [one.novelty for one in wanted if one.novelty is not None]
+    rejections = [one.rejection_count for one in decided]
     novel = [history for history in wanted if is_novel(history, tau=tau)]
     return Pool(
         cycles=cycles,
@@ -115,6 +119,7 @@ def pooled(summaries: Sequence[CycleSummary], histories: Sequence[History], *, t
         fingerprinted=sum(summary.fingerprinted or 0 for summary in summaries),
         programs=len(programs),
         rejections=stats.mean([count for count in rejections if count is not None]),
+        otherwise=sum(one.is_novel(tau) != one.is_novel_exactly(tau) for one in decided),
     )
 
 

@@ -1,0 +1,61 @@
+"""The secrets of the host, which never enter a container: with a candidate's id they order the validation images."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from orchestrator.config import Config
+from orchestrator.errors import InfrastructureError
+
+KEY_BYTES = 32
+MACHINE = "host.key"
+
+
+def machine_key(cache: Path, purpose: str) -> bytes:
+    """Return the key of this machine for one purpose, such as the hash of a protocol: the same at every call.
+
+    It is derived from the secret in `cache`, which is made on first use and readable by its owner alone.
+
+    Raises:
+        InfrastructureError: that secret cannot be read or written, or was damaged.
+    """
+    return hmac.digest(_secret(cache / MACHINE, secrets.token_bytes(KEY_BYTES)), purpose.encode(), "sha256")
+
+
+def host_key(folder: Path, *, config: Config, cache: Path) -> bytes:
+    """Return the run's own secret, made on first use and readable by its owner alone.
+
+    With a candidate's id it gives the order in which the validation images are shown, so it never enters a container.
+    It is derived from a secret of this machine and the configuration (its number of cycles aside), so that a repeated
+    run repeats the order.
+
+    Raises:
+        InfrastructureError: it cannot be read or written, or was damaged.
+    """
+    path = folder / "key"
+    if path.exists():
+        return _secret(path, b"")
+    return _secret(path, machine_key(cache, config.model_copy(update={"cycles": 1}).hash()))
+
+
+def _secret(path: Path, fresh: bytes) -> bytes:
+    """Return the secret in `path`; where there is none yet, `fresh` becomes it."""
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.part")
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(fresh)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        key = path.read_bytes()
+    except OSError as error:
+        raise InfrastructureError(f"{path}: cannot be read or written: {error}") from error
+    if len(key) != KEY_BYTES:
+        raise InfrastructureError(f"{path}: holds {len(key)} bytes instead of {KEY_BYTES}; remove it and resume")
+    return key

@@ -63,6 +63,7 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
     OUT/stages.json says of every stage what it kept, what it dropped and why, and what the paper counted there;
     OUT/config.json, what of the configuration it depends on. A corpus that is whole is not built again.
     """
+    from orchestrator.cli.waiting import Waiting
     from orchestrator.corpus import entries
     from orchestrator.ledger import Ledger
     from orchestrator.records import Entry
@@ -86,7 +87,7 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
                 raise ConfigError(_damaged(stages, whole=ledger.path)) from error
         return
     began = time.monotonic()
-    with prose().status("curating"):
+    with Waiting(prose(), "curating"):
         curation = curate(config, cache=cache, report=_say)
     ledger.keep(0, why="the corpus was torn; it is written again as a whole")
     ledger.extend(tuple(entries(config, curation, Store(out / "objects"))))
@@ -105,10 +106,11 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
 @cache_option
 def corpus_stats(*, config_path: Path, jsonl: bool, overrides: tuple[str, ...], cache: Path) -> None:
     """Print every stage of curation: what it kept, what it dropped, and why (each record with --jsonl)."""
+    from orchestrator.cli.waiting import Waiting
     from orchestrator.seed_corpus import curate
 
     config = configured(config_path, overrides)
-    with prose().status("curating"):
+    with Waiting(prose(), "curating"):
         curation = curate(config, cache=cache, report=_say)
     report = [stage.as_json() for stage in curation.stages]
     if jsonl:
@@ -138,6 +140,7 @@ def corpus_qualify(
 
     A configuration may then name OUT as corpus.qualified, so that only programs that learn are trained on.
     """
+    from orchestrator.cli.waiting import Waiting
     from orchestrator.datasets import prepare
     from orchestrator.funnel import duration
     from orchestrator.progress import Guessing
@@ -149,7 +152,7 @@ def corpus_qualify(
         names = None if listed is None else frozenset(listed.read().split())
     except UnicodeDecodeError as error:
         raise ConfigError(f"--names: is no text: {error}") from error
-    with console.status("curating"):
+    with Waiting(console, "curating"):
         seeds = curated(config, cache=cache, names=names, report=_say)[:limit]
     prepared = prepare(config.protocol, cache)
     console.print(f"accuracies beside {Guessing(prepared.chance, prepared.majority).text}", markup=False)

@@ -23,8 +23,10 @@ def doctor(ctx: click.Context, *, config_path: Path | None, overrides: tuple[str
     from rich.table import Table
     from rich.text import Text
 
+    from orchestrator.cli.waiting import Waiting
     from orchestrator.datasets import prepare
     from orchestrator.doctor import examine, machine
+    from orchestrator.probes import probes
 
     config = configured(config_path, overrides)
     facts = Table(title="this machine")
@@ -38,9 +40,10 @@ def doctor(ctx: click.Context, *, config_path: Path | None, overrides: tuple[str
         table.add_column(name, overflow="fold")
     colours = {"holds": "green", "does not hold": "bold red", "not enforced": "yellow"}
     readings = []
-    with prose().status("tripping limits") as status:
+    total = len(probes(config.sandbox.limits, import_seconds=0.0))
+    with Waiting(prose(), "limits tripped", total=total) as waiting:
         for finding in examine(config, prepared=prepare(config.protocol, cache)):
-            status.update(f"tripped: {finding.limit}")
+            waiting.advance(finding.limit)
             readings.append(finding.reading)
             shown = Text(finding.reading, style=colours[finding.reading])
             table.add_row(finding.limit, finding.asked, finding.shown, shown, Text(escaped(finding.evidence)))

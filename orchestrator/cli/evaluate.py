@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,27 +53,25 @@ def evaluate(
     Without --config the quickstart's protocol grades them: 2,048 Fashion-MNIST images, one epoch. The exit status is 0
     when every program got a verdict, whatever it was, and 1 when the infrastructure failed on one (`quarantined`).
     """
-    from rich.markup import escape
-
+    from orchestrator.cli.waiting import Waiting
     from orchestrator.datasets import prepare
     from orchestrator.engine import engine_address
-    from orchestrator.funnel import duration
     from orchestrator.progress import Guessing
 
     config = configured(config_path, overrides)
     prepared = prepare(config.protocol, cache)
-    console, began = prose(), time.monotonic()
+    console = prose()
     console.print(f"containers run at {escaped(engine_address())}", markup=False, highlight=False)
     finished: list[tuple[Path, Verdict]] = []
-    with console.status(f"evaluating {len(files)} programs") as status:
+    with Waiting(console, "programs evaluated", total=len(files)) as waiting:
         for path, verdict in _verdicts(files, config, prepared=prepared, cache=cache):
             finished.append((path, verdict))
             if jsonl:
                 print_json(_plain(path, verdict, prepared))
             shown = verdict.state if verdict.accuracy is None else f"{verdict.accuracy:.1%}"
-            left = (time.monotonic() - began) / len(finished) * (len(files) - len(finished))
-            line = escape(escaped(f"{len(finished)} of {len(files)}: {path.name}: {shown}, left {duration(left)}"))
-            status.update(line) if console.is_terminal else console.print(line, highlight=False, soft_wrap=True)
+            waiting.advance(f"{path.name}: {shown}")
+            if not console.is_terminal:
+                waiting.say(waiting.line)
     if not jsonl:
         data().print(_table(finished, guessing=Guessing(prepared.chance, prepared.majority).text))
     if any(verdict.state == "quarantined" for _, verdict in finished):

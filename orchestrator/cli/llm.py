@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from orchestrator.cli.options import (
     set_option,
 )
 
+if TYPE_CHECKING:
+    from orchestrator.progress import Event
+
 ADAPTER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -29,14 +33,22 @@ ADAPTER = click.Path(exists=True, file_okay=False, path_type=Path)
 def generate(*, config_path: Path, adapter: Path | None, count: int, overrides: tuple[str, ...], cache: Path) -> None:
     """Sample completions of the configuration's prompt and print them, one JSON object a line, as they finish."""
     from orchestrator import budget, prompts
+    from orchestrator.cli.waiting import Waiting
     from orchestrator.parts import generator
+    from orchestrator.progress import Note
 
     config = configured(config_path, overrides)
     messages = prompts.messages(config.prompt, config.admission, resolution=config.protocol.resolution)
     chunks = budget.chunks(config.budget, seed=config.seed, cycle=0, start=0, end=count)
-    llm = generator(config, cache=cache, log=cache / "llm.log")
-    with prose().status(f"sampling {count} completions"):
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Note):
+            waiting.say(event.text)
+
+    llm = generator(config, cache=cache, log=cache / "llm.log", observe=observe)
+    with Waiting(prose(), "completions", total=count) as waiting:
         for sampled in llm.generate(adapter=adapter, messages=messages, chunks=chunks):
+            waiting.advance()
             print_json(sampled.model_dump(mode="json"))
 
 

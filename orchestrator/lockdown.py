@@ -13,6 +13,7 @@ from orchestrator.records import Limits
 if TYPE_CHECKING:
     import docker
 
+NOWHERE = "127.0.0.1"  # where no server of names is
 OOM_SCORE = 900  # where the whole machine runs out of memory, candidates go first
 ENTRY = ("python3", "-P", "-s", "-B", "-m", "sandbox_image")
 SEALED = "ro,size=4k,mode=0"  # over what nobody needs, and whose work the kernel does outside any quota
@@ -92,6 +93,8 @@ def _privileges(spec: Spec) -> dict[str, Any]:
     return {
         "runtime": spec.runtime,
         "network_mode": "none",
+        "dns": [NOWHERE],  # else the engine writes the host's own servers into /etc/resolv.conf
+        "dns_search": ["."],
         "ipc_mode": "private",
         "cgroupns": "private",  # the path of its control group tells of the process that made it
         "read_only": True,

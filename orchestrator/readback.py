@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.lockdown import OOM_SCORE, SEALED, VARIABLES, Spec, added_capabilities, shm_options, tmp_options
+from orchestrator.lockdown import (
+    NOWHERE,
+    OOM_SCORE,
+    SEALED,
+    VARIABLES,
+    Spec,
+    added_capabilities,
+    shm_options,
+    tmp_options,
+)
 from orchestrator.records import Limits
 
 
@@ -73,6 +82,7 @@ def _engine(spec: Spec, host: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         "process_namespace": (host["PidMode"] or "private", "private"),
         "runtime": (host["Runtime"], spec.runtime),
         "network": (host["NetworkMode"], "none"),
+        "name_servers": (",".join(host["Dns"] or []), NOWHERE),
         "ipc": (host["IpcMode"], "private"),
         "control_group_namespace": (host["CgroupnsMode"], "private"),
         "capabilities_dropped": (_capabilities(host["CapDrop"]), "ALL"),

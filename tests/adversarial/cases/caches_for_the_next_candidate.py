@@ -1,0 +1,34 @@
+# expect: passed predict
+import os
+
+import torch
+import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self, in_shape, out_shape, prm, device):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_shape[1] * in_shape[2] * in_shape[3], out_shape[0]))
+        for name in ("TORCH_HOME", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "XDG_CACHE_HOME", "PYTHONPYCACHEPREFIX"):
+            os.environ[name] = "/tmp/" + name.lower()
+            os.makedirs(os.environ[name] + "/hub/checkpoints", exist_ok=True)
+            with open(os.environ[name] + "/hub/checkpoints/weights.pth", "wb") as file:
+                file.write(b"for whoever comes next")
+        if sorted(os.listdir("/dev/shm")):
+            raise RuntimeError("somebody was here before")
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def train_setup(self, prm):
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+
+    def learn(self, train_data):
+        for inputs, labels in train_data:
+            self.optimizer.zero_grad()
+            nn.functional.cross_entropy(self(inputs), labels).backward()
+            self.optimizer.step()
+
+
+def supported_hyperparameters():
+    return {"lr", "momentum"}

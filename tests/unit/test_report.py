@@ -266,24 +266,6 @@ def test_a_manifest_names_nothing_that_a_report_could_not_have_written(tmp_path:
     assert all(path.exists() for path in precious)
 
 
-def test_nothing_is_written_into_a_run(tmp_path: Path) -> None:
-    run = recorded(tmp_path / "one", candidates=6).path
-    before = set(run.rglob("*"))
-    sql = "SELECT * FROM verdicts"
-    ledger = str(run / "cycle-001" / "verdicts.jsonl")
-    for arguments in (
-        ("report", "one", "--out", str(run)),
-        ("report", "one", "--out", str(run / "report")),
-        ("audit", "query", "one", sql, "--format", "csv", "--out", ledger),
-        ("corpus", "export", "one", "--out", str(run / "export")),
-        ("adapter", "export", "one", "--cycle", "1", "--out", str(run / "export")),
-    ):
-        done = orchestrate(*arguments, "--runs", str(tmp_path))
-        assert done.exit_code == 2
-        assert f"lies in the run {run}" in " ".join(done.stderr.split())
-    assert set(run.rglob("*")) == before
-
-
 def test_one_run_under_two_names_is_refused_and_under_one_counts_once(tmp_path: Path) -> None:
     recorded(tmp_path / "one", candidates=6)
     done = orchestrate("report", "one", str(tmp_path / "one"), "--runs", str(tmp_path))

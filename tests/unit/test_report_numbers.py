@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import stats
 from orchestrator.records import Interval, digest
-from orchestrator.report import paper
 from orchestrator.report.chapter import chapter, cycles
 from orchestrator.report.comparison import ablations, changes, comparison, differences, surroundings, totals
 from orchestrator.report.costs import costs
 from orchestrator.report.estimate import Estimate, average, share
 from orchestrator.report.failures import by_state, failures
-from orchestrator.report.paper import ABLATIONS, CIFAR10, CIFAR100, SVHN, printed
+from orchestrator.report.paper import ABLATIONS
 from orchestrator.report.pool import pooled
 from orchestrator.report.results import Results
 from orchestrator.report.surroundings import Code, Place
@@ -294,18 +292,3 @@ def test_intervals_that_touch_are_not_disjoint() -> None:
     assert average([0.5]).text == "50.0% n=1"
     assert share(22, 50).text == "44.0% [31.2, 57.7] n=50"
     assert share(0, 0) == Estimate(None)
-
-
-def test_the_papers_tables_agree_with_its_text() -> None:
-    ends = [(one.checkpoints[0], one.checkpoints[-1]) for one in (CIFAR10, CIFAR100, SVHN)]
-    assert [(a.valid, a.mean, a.above, b.valid, b.mean, b.above) for a, b in ends] == [  # Table 5
-        (44.0, 28.06, 2.04, 41.8, 49.48, 92.86),
-        (42.0, 9.0, 1.5, 46.2, 20.5, 63.0),
-        (46.0, 51.0, 18.0, 48.1, 70.5, 77.0),
-    ]
-    assert [one.checkpoints[-1].corpus for one in (CIFAR10, CIFAR100, SVHN)] == [1698 + 455, 2038, 2110]
-    assert [[row.cycle for row in one.checkpoints] for one in (CIFAR10, CIFAR100, SVHN)] == [[1, 5, 10, 15, 18, 22]] * 3
-    assert stats.rate(22, 50) == CIFAR10.checkpoints[0].valid / 100
-    assert paper.trajectory("svhn") is SVHN
-    assert paper.trajectory("fashion-mnist") is CIFAR10
-    assert (printed(44.0), printed(28.06)) == ("44.0%", "28.06%")

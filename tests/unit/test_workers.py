@@ -301,8 +301,4 @@ def test_what_a_worker_leaves_running_ends_with_it(tmp_path: Path, status: int) 
     else:
         assert len(run(made)) == 2
     pid = int((tmp_path / "worker.log").read_text().split()[0])
-    state = Path(f"/proc/{pid}/stat")
-    until = time.monotonic() + DEADLINE
-    while state.exists() and state.read_text().split()[2] != "Z" and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not state.exists() or state.read_text().split()[2] == "Z"
+    wait_until_gone(pid)

@@ -55,6 +55,10 @@ class Attempts:
         """Whether nobody waits for what is being tried."""
         return self._called_off.is_set()
 
+    def called_off_within(self, seconds: float) -> bool:
+        """Wait so long at most for nobody to wait any more, and say whether that is so."""
+        return self._called_off.wait(seconds)
+
     def of(self, candidate_id: str, work: Callable[[], T]) -> T:
         """Return what `work` returns, tried within bounds.
 

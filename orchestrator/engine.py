@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -94,3 +95,19 @@ def engine_errors(action: str) -> Iterator[None]:
         yield
     except (DockerException, RequestException, OSError) as error:
         raise InfrastructureError(f"{action}: {type(error).__name__}: {error}") from error
+
+
+def ordered_to_end(client: docker.DockerClient, container_id: str, *, since: float) -> bool:
+    """Say whether anybody has ordered the engine to end a container `since` then (Unix time).
+
+    Raises:
+        InfrastructureError: the engine failed.
+    """
+    with engine_errors("reading the engine's events"):
+        events = client.api.events(
+            since=int(since) - 1,
+            until=int(time.time()) + 1,
+            filters={"container": container_id, "event": ["kill", "stop"]},
+            decode=True,
+        )
+        return any(True for _ in events)

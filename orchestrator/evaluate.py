@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +23,7 @@ from orchestrator.containers import Containers
 from orchestrator.datasets import Prepared
 from orchestrator.epoch import Epoch
 from orchestrator.errors import InfrastructureError
-from orchestrator.headroom import Headroom
+from orchestrator.headroom import LOOK, Headroom
 from orchestrator.intake import Intake
 from orchestrator.journal import Recorder, unrecorded
 from orchestrator.pool import Pool, Slot, Starting
@@ -85,7 +85,7 @@ class SandboxEvaluator:
                 Slot(index=number, gpu=sandbox.gpus[number % len(sandbox.gpus)] if sandbox.gpus else None)
                 for number in range(sandbox.slots)
             ]
-            self._slots = Slots(slots, record=self._record)
+            self._slots = Slots(slots, record=self._record, patience=sandbox.deadlines.ready)
             self._pool = stack.enter_context(
                 Pool(
                     self._start,
@@ -186,9 +186,24 @@ class SandboxEvaluator:
         finally:
             last = self._running.pop(slot, None)
             if last is not None and last.stuck:
-                self._containers.abandon(last)
-                self._quarantine(slot, f"container {last.id[:12]} runs on although it was killed")
+                self._quarantine_stuck(slot, last)
             self._slots.give_back(slot)
+
+    def _quarantine_stuck(self, slot: Slot, container: Container) -> None:
+        """Use a slot no more until its container is gone, which the kernel may take minutes to take apart."""
+        self._containers.abandon(container)
+        self._pool.forget(slot)
+        cause = f"container {container.id[:12]} runs on although it was killed"
+        self._slots.quarantine(slot, cause=cause, curable=True)
+
+        def watch() -> None:
+            with suppress(InfrastructureError):  # then the slot stays where it is
+                while not self._attempts.called_off_within(LOOK):
+                    if container.vanished():
+                        self._slots.restore(slot)
+                        return
+
+        threading.Thread(target=watch, name=f"stuck-{container.id[:12]}", daemon=True).start()
 
     def _look_at_gpu(self, slot: Slot) -> None:
         """Quarantine a slot whose GPU has broken."""
@@ -197,11 +212,8 @@ class SandboxEvaluator:
             self._containers.prove(train=self._prepared.train_dir, gpus=[gpu])
 
         if not self._attempts.called_off and (cause := broken_gpu(slot, self._slots.usable, prove=prove)) is not None:
-            self._quarantine(slot, plain(cause))
-
-    def _quarantine(self, slot: Slot, cause: str) -> None:
-        self._slots.quarantine(slot, cause=cause)
-        self._pool.forget(slot)
+            self._pool.forget(slot)
+            self._slots.quarantine(slot, cause=plain(cause), curable=False)
 
     def _entered(self, candidate_id: str, container_id: str, stage: str, seconds: float) -> None:
         entered = {"candidate_id": candidate_id, "container_id": container_id, "stage": stage}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 HEAD = re.compile(r"([ \t]+)(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(")
+LONGEST_HEAD = 50  # lines
 MISSING = "...  # missing"
 
 
@@ -44,7 +45,7 @@ def _body(lines: list[str], number: int, line: str) -> tuple[int, int, str] | No
 def _after_head(lines: list[str], number: int, column: int) -> int:
     """Return the first line after the head whose parameters open at `column`; none where a body begins in its line."""
     depth = 0
-    for n in range(number, len(lines)):
+    for n in range(number, min(number + LONGEST_HEAD, len(lines))):
         text = lines[n][column if n == number else 0 :]
         for position, character in enumerate(text):
             if character == "#":

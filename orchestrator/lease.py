@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -64,6 +65,8 @@ def reap(client: docker.DockerClient, *, driver: str) -> list[str]:
     Empty control groups of dead processes of this machine go too: a kill may come between a container's end and its
     group's, and an engine that hangs may remove a container later.
 
+    One that cannot be ended yet, for the kernel still takes it apart, is left to whoever reaps next.
+
     Raises:
         InfrastructureError: the engine failed.
     """
@@ -78,7 +81,8 @@ def reap(client: docker.DockerClient, *, driver: str) -> list[str]:
     removed = []
     for identity in sorted(suspects.keys() & again.keys()):
         with engine_errors(f"removing orphan {identity[:12]}"):
-            _remove(client, identity)
+            if not _removed(client, identity):
+                continue
         ControlGroup(name=again[identity].removeprefix(f"/{PREFIX}-"), driver=driver).remove()
         removed.append(identity)
     return removed
@@ -98,6 +102,20 @@ def clear(client: docker.DockerClient, groups: Mapping[str, ControlGroup]) -> No
             if group is not None:
                 _remove(client, item["Id"])
                 group.remove()
+
+
+def _removed(client: docker.DockerClient, identity: str) -> bool:
+    """Remove a container as `_remove` does; False where it runs on although the engine tried to kill it."""
+    from docker.errors import APIError, NotFound
+
+    try:
+        _remove(client, identity)
+    except APIError:
+        with contextlib.suppress(NotFound):
+            if client.api.inspect_container(identity)["State"]["Running"]:
+                return False
+            raise
+    return True
 
 
 def _remove(client: docker.DockerClient, identity: str) -> None:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 NOWHERE = "127.0.0.1"  # where no server of names is
 OOM_SCORE = 900  # where the whole machine runs out of memory, candidates go first
 ENTRY = ("python3", "-P", "-s", "-B", "-m", "sandbox_image")
+MASKED = (  # the engine's own, and what tells of the host or of its other processes
+    *("/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list"),
+    *("/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"),
+    *("/proc/cmdline", "/proc/config.gz", "/proc/fs", "/proc/diskstats", "/proc/interrupts", "/proc/bus"),
+    *("/proc/modules", "/proc/sys/kernel/random/boot_id", "/sys/devices/virtual/block"),
+)
 SEALED = "ro,size=4k,mode=0"  # over what nobody needs, and whose work the kernel does outside any quota
 # By default glibc gives the memory of large tensors back to the kernel, which clears it anew for each batch: a sixth
 # of the time of training. Here blocks below 256 MiB are kept for reuse, and up to 1 GiB that is free at the end.
@@ -83,7 +89,10 @@ def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> di
         "hostname": "sandbox",
         "working_dir": "/",
         "stdin_open": True,
-        "host_config": client.api.create_host_config(**_privileges(spec), **_resources(spec, group), **_devices(spec)),
+        "host_config": {
+            **client.api.create_host_config(**_privileges(spec), **_resources(spec, group), **_devices(spec)),
+            "MaskedPaths": list(MASKED),
+        },
         "name": f"nn-sandbox-{group.name}",
         "labels": labels(owner=spec.owner, life=spec.life),
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.lockdown import (
+    MASKED,
     NOWHERE,
     OOM_SCORE,
     SEALED,
@@ -78,6 +79,7 @@ def _engine(spec: Spec, host: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         "terminals": (mounts.get("/dev/pts"), SEALED),
         "queues": (mounts.get("/dev/mqueue"), SEALED),
         "read_only": (int(host["ReadonlyRootfs"]), 1),
+        "masked": (len(set(MASKED) - set(host["MaskedPaths"] or ())), 0),
         "privileged": (int(host["Privileged"]), 0),
         "process_namespace": (host["PidMode"] or "private", "private"),
         "runtime": (host["Runtime"], spec.runtime),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cgroup import ControlGroup, Usage
-from orchestrator.engine import engine_errors
+from orchestrator.engine import engine_errors, ordered_to_end
 from orchestrator.errors import InfrastructureError, UnkillableError
 from orchestrator.lockdown import Spec, creation
 from orchestrator.multiplex import demultiplex
@@ -152,7 +152,7 @@ class Container:
         Raises:
             InfrastructureError: somebody else ended it; it is closed all the same.
         """
-        elsewhere = self.ended_elsewhere()
+        elsewhere = ordered_to_end(self.client, self.id, since=self._started)
         end = self.close(grace=GRACE)
         gone = end.exit_code is None  # removed, or lost by an engine that was started again
         roomy = end.usage.peak_memory is not None and end.usage.peak_memory < ROOMY * self.spec.limits.memory
@@ -193,6 +193,22 @@ class Container:
                     thread.join(timeout=5)
             self.group.remove()
 
+    def vanished(self) -> bool:
+        """Whether a container that was stuck has ended at last; it is then removed."""
+        from docker.errors import APIError, NotFound
+
+        with engine_errors(f"looking for container {self.id[:12]}"):
+            try:
+                if self.client.api.inspect_container(self.id)["State"]["Running"]:
+                    return False
+                self.client.api.remove_container(self.id, force=True, v=True)
+            except NotFound:
+                pass
+            except APIError:
+                return False
+        self.group.remove()
+        return True
+
     def remains(self) -> End:
         """Return what can be said of a container that is stuck."""
         return End(exit_code=None, oom_killed=False, usage=self.group.usage())
@@ -227,17 +243,6 @@ class Container:
             with contextlib.suppress(NotFound):
                 if not self.stuck:
                     api.remove_container(self.id, force=True, v=True)
-
-    def ended_elsewhere(self) -> bool:
-        """Say whether somebody other than us ordered the engine to end this container."""
-        with engine_errors("reading the engine's events"):
-            events = self.client.api.events(
-                since=int(self._started) - 1,
-                until=int(time.time()) + 1,
-                filters={"container": self.id, "event": ["kill", "stop"]},
-                decode=True,
-            )
-            return any(True for _ in events)
 
     def _attach(self) -> None:
         with engine_errors("attaching to a container"):

@@ -13,12 +13,17 @@ from orchestrator.pool import Slot
 
 
 class Slots:
-    """Hands slots out in turn; one that is quarantined is handed out no more, and the journal says why."""
+    """Hands slots out in turn; one that is quarantined is handed out no more, or until `restore` says that it is well.
 
-    def __init__(self, slots: Sequence[Slot], *, record: Recorder) -> None:
+    The journal learns of both. While no slot is usable and one may become so again, `take` waits `patience` seconds.
+    """
+
+    def __init__(self, slots: Sequence[Slot], *, record: Recorder, patience: float) -> None:
         self._free = deque(slots)
         self._usable = set(slots)
+        self._curable: set[Slot] = set()
         self._record = record
+        self._patience = patience
         self._changed = threading.Condition()
 
     @property
@@ -31,15 +36,20 @@ class Slots:
         """Return a free slot, and wait for one where there is none.
 
         Raises:
-            NoSlotError: every slot is quarantined.
+            NoSlotError: every slot is quarantined, and none became usable in time.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._free or not self._usable)
-            if not self._usable:
-                raise NoSlotError(
-                    "no slot is left in which a candidate could run: `audit.jsonl` says why; restart the engine or the"
-                    " machine"
-                )
+            while not self._free:
+                if not self._usable and not self._changed.wait_for(
+                    lambda: self._usable or not self._curable, timeout=self._patience
+                ):
+                    self._curable.clear()
+                if not self._usable and not self._curable:
+                    raise NoSlotError(
+                        "no slot is left in which a candidate could run: `audit.jsonl` says why; restart the engine or"
+                        " the machine"
+                    )
+                self._changed.wait_for(lambda: self._free or not self._usable)
             return self._free.popleft()
 
     def give_back(self, slot: Slot) -> None:
@@ -47,14 +57,25 @@ class Slots:
         with self._changed:
             if slot in self._usable:
                 self._free.append(slot)
-            self._changed.notify()
+            self._changed.notify_all()
 
-    def quarantine(self, slot: Slot, *, cause: str) -> None:
-        """Hand a slot out no more, which is not free just now."""
+    def quarantine(self, slot: Slot, *, cause: str, curable: bool) -> None:
+        """Hand a slot out no more, which is not free just now; where it is `curable`, it may be restored."""
         with self._changed:
             self._usable.discard(slot)
+            if curable:
+                self._curable.add(slot)
             self._changed.notify_all()
         self._record("slot_quarantine", {"slot": slot.index, "gpu": slot.gpu, "cause": cause})
+
+    def restore(self, slot: Slot) -> None:
+        """Hand a slot out again."""
+        with self._changed:
+            self._curable.discard(slot)
+            self._usable.add(slot)
+            self._free.append(slot)
+            self._changed.notify_all()
+        self._record("slot_restored", {"slot": slot.index, "gpu": slot.gpu})
 
 
 def broken_gpu(slot: Slot, usable: Iterable[Slot], *, prove: Callable[[str | None], None]) -> str | None:

@@ -15,6 +15,7 @@ FINGERPRINT = "fingerprint"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 WORDS = 64  # frames other than output that one trial may hold: an honest one has nine
 LARGEST = 1 << 63
+KIND_LIMIT, TEXT_LIMIT, PLACES = 200, 2000, 5  # characters of a line and of a text, lines of the traceback
 KINDS = {wire.PREDICTIONS: "predictions", wire.READY: "another greeting"}
 
 
@@ -96,7 +97,7 @@ class Testimony:
         if frame.kind == wire.CLAIM:
             self._claim(frame)
         elif frame.kind == wire.ERROR:
-            self.failure = StageFailure.model_validate(frame.json())
+            self.failure = _cut(StageFailure.model_validate(frame.json()))
         elif frame.kind == wire.PREDICTIONS and self.stage == "predict":
             self.predictions = frame.payload
         elif frame.kind == wire.DEATH:
@@ -117,3 +118,10 @@ class Testimony:
             if name not in CLAIMS or type(value) is not int or not 0 <= value < LARGEST:
                 raise BrokenWireError("a claim that is not known, or is not a count")
             self._claims[name] = max(value, self._claims.get(name, 0))
+
+
+def _cut(failure: StageFailure) -> StageFailure:
+    """Return a failure at the lengths that an honest supervisor keeps to."""
+    shorter = {"kind": failure.kind[:KIND_LIMIT], "text": failure.text[:TEXT_LIMIT]}
+    where = [place[:KIND_LIMIT] for place in failure.where[-PLACES:]]
+    return failure.model_copy(update={**shorter, "where": where})

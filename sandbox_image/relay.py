@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -97,7 +97,7 @@ class Relay:
         self._to_child(self.host.feed(data))
         return True
 
-    def _to_child(self, frames: list[wire.Frame]) -> None:
+    def _to_child(self, frames: Iterable[wire.Frame]) -> None:
         for frame in frames:
             self._outgoing += wire.encode(frame.kind, frame.payload)
         if self._outgoing:
@@ -122,15 +122,14 @@ class Relay:
         if not data:
             return False
         try:
-            frames = self._decoder.feed(data)
+            for frame in self._decoder.feed(data):
+                if frame.kind in (wire.PREDICTIONS, wire.ERROR):
+                    self._final, self._ended = wire.encode(frame.kind, frame.payload), True
+                    return False
+                send(wire.encode(frame.kind, frame.payload))
         except wire.WireError as error:
             self._broken, self._ended = str(error)[:200], True
             return False
-        for frame in frames:
-            if frame.kind in (wire.PREDICTIONS, wire.ERROR):
-                self._final, self._ended = wire.encode(frame.kind, frame.payload), True
-                return False
-            send(wire.encode(frame.kind, frame.payload))
         return True
 
     def _from_stream(self, stream: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,29 +102,30 @@ class Decoder:
         self._limits = limits
         self._buffer = bytearray()
 
-    def feed(self, data: bytes | memoryview) -> list[Frame]:
-        """Take more bytes and return the frames that are now whole.
+    def feed(self, data: bytes | memoryview) -> Iterator[Frame]:
+        """Take more bytes and yield the frames that are now whole; those before a broken one count.
 
         Raises:
             WireError: an unknown kind, or a length over its limit; the stream is then unusable.
         """
         self._buffer += data
-        frames = []
         start = 0
-        while len(self._buffer) - start >= HEADER.size:
-            kind, length = HEADER.unpack_from(self._buffer, start)
-            limit = self._limits.get(kind)
-            if limit is None:
-                raise WireError(f"unknown frame kind {kind!r}")
-            if length > limit:
-                raise WireError(f"frame {kind!r} of {length} bytes is over its limit of {limit}")
-            end = start + HEADER.size + length
-            if len(self._buffer) < end:
-                break
-            frames.append(Frame(kind, bytes(self._buffer[start + HEADER.size : end])))
-            start = end
-        del self._buffer[:start]
-        return frames
+        try:
+            while len(self._buffer) - start >= HEADER.size:
+                kind, length = HEADER.unpack_from(self._buffer, start)
+                limit = self._limits.get(kind)
+                if limit is None:
+                    raise WireError(f"unknown frame kind {kind!r}")
+                if length > limit:
+                    raise WireError(f"frame {kind!r} of {length} bytes is over its limit of {limit}")
+                end = start + HEADER.size + length
+                if len(self._buffer) < end:
+                    break
+                frame = Frame(kind, bytes(self._buffer[start + HEADER.size : end]))
+                start = end
+                yield frame
+        finally:
+            del self._buffer[:start]
 
     @property
     def pending(self) -> int:

@@ -38,7 +38,7 @@ class ParserContainer:
         unheard = sum(one.frame is not None and one.frame.kind == wire.PARSED for one in self._said)
         if self._dead or (self._narrow is not None and unheard >= self._narrow):
             return False
-        frames = wire.Decoder(wire.TO_CONTAINER).feed(data)
+        frames = list(wire.Decoder(wire.TO_CONTAINER).feed(data))
         for job, source in zip(frames[::2], frames[1::2], strict=True):
             self.sent.append(source.payload)
             self._serve(job.json(), source.payload)

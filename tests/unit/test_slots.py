@@ -26,7 +26,7 @@ class Journal:
 
 
 def test_a_slot_comes_back_to_whoever_waits_for_it() -> None:
-    slots = Slots([ONE], record=Journal())
+    slots = Slots([ONE], record=Journal(), patience=SECONDS)
     assert slots.take() == ONE
     with ThreadPoolExecutor(max_workers=1) as threads:
         waiting = threads.submit(slots.take)
@@ -36,9 +36,9 @@ def test_a_slot_comes_back_to_whoever_waits_for_it() -> None:
 
 def test_a_quarantined_slot_is_handed_out_no_more_and_the_journal_says_why() -> None:
     journal = Journal()
-    slots = Slots([ONE, TWO], record=journal)
+    slots = Slots([ONE, TWO], record=journal, patience=SECONDS)
     assert slots.take() == ONE
-    slots.quarantine(ONE, cause="stuck")
+    slots.quarantine(ONE, cause="stuck", curable=False)
     slots.give_back(ONE)
     assert slots.usable == (TWO,)
     for _ in range(2):
@@ -48,13 +48,36 @@ def test_a_quarantined_slot_is_handed_out_no_more_and_the_journal_says_why() -> 
 
 
 def test_who_waits_for_the_last_slot_learns_that_there_is_none() -> None:
-    slots = Slots([ONE], record=Journal())
+    slots = Slots([ONE], record=Journal(), patience=SECONDS)
     slots.take()
     with ThreadPoolExecutor(max_workers=1) as threads:
         waiting = threads.submit(slots.take)
-        slots.quarantine(ONE, cause="stuck")
+        slots.quarantine(ONE, cause="stuck", curable=False)
         with pytest.raises(NoSlotError, match="no slot is left"):
             waiting.result(timeout=SECONDS)
+
+
+def test_a_slot_that_is_well_again_is_waited_for_and_handed_out() -> None:
+    journal = Journal()
+    slots = Slots([ONE], record=journal, patience=SECONDS)
+    slots.take()
+    slots.quarantine(ONE, cause="stuck", curable=True)
+    slots.give_back(ONE)
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        waiting = threads.submit(slots.take)
+        slots.restore(ONE)
+        assert waiting.result(timeout=SECONDS) == ONE
+    assert [event for event, _ in journal.lines] == ["slot_quarantine", "slot_restored"]
+
+
+def test_a_slot_that_does_not_get_well_is_not_waited_for_without_end() -> None:
+    slots = Slots([ONE], record=Journal(), patience=0.01)
+    slots.take()
+    slots.quarantine(ONE, cause="stuck", curable=True)
+    slots.give_back(ONE)
+    for _ in range(2):
+        with pytest.raises(NoSlotError):
+            slots.take()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ LIMITS = {wire.STAGE: 100, wire.PREDICTIONS: 1000}
 def test_any_bytes_give_frames_or_a_wire_error(data: bytes) -> None:
     decoder = wire.Decoder(wire.FROM_SUPERVISOR | wire.FROM_PARSER)
     try:
-        frames = decoder.feed(data)
+        frames = list(decoder.feed(data))
     except wire.WireError:
         return
     assert sum(wire.HEADER.size + len(frame.payload) for frame in frames) + decoder.pending == len(data)
@@ -35,12 +35,20 @@ def test_frames_survive_any_cutting_of_the_stream(payloads: list[bytes], size: i
 
 def test_a_lying_length_is_refused_before_its_payload_comes() -> None:
     with pytest.raises(wire.WireError, match="over its limit"):
-        wire.Decoder(LIMITS).feed(struct.pack(">cI", wire.STAGE, 2**31))
+        list(wire.Decoder(LIMITS).feed(struct.pack(">cI", wire.STAGE, 2**31)))
 
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(wire.WireError, match="unknown frame kind"):
-        wire.Decoder(LIMITS).feed(wire.encode(b"?", b""))
+        list(wire.Decoder(LIMITS).feed(wire.encode(b"?", b"")))
+
+
+@pytest.mark.parametrize("rubbish", [b"\xff" * 8, struct.pack(">cI", wire.STAGE, 2**31)])
+def test_what_comes_whole_before_a_broken_frame_counts(rubbish: bytes) -> None:
+    frames = wire.Decoder(LIMITS).feed(wire.encode(wire.STAGE, b"one") + wire.encode(wire.STAGE, b"two") + rubbish)
+    assert [next(frames).payload, next(frames).payload] == [b"one", b"two"]
+    with pytest.raises(wire.WireError):
+        next(frames)
 
 
 @given(st.binary(max_size=300))
@@ -73,5 +81,5 @@ def test_json_that_is_not_strict_is_refused(text: str) -> None:
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.booleans() | st.none(), max_size=5))
 def test_json_comes_back_as_it_was_sent(value: dict[str, object]) -> None:
-    frame = wire.Decoder({wire.CLAIM: wire.JSON_LIMIT}).feed(wire.encode_json(wire.CLAIM, value))[0]
+    (frame,) = wire.Decoder({wire.CLAIM: wire.JSON_LIMIT}).feed(wire.encode_json(wire.CLAIM, value))
     assert frame.json() == json.loads(json.dumps(value))

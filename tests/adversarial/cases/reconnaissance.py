@@ -33,6 +33,10 @@ class Net(nn.Module):
                     raise RuntimeError("something lies in " + path)
             except PermissionError:
                 pass
+        masked = ("cmdline", "config.gz", "diskstats", "interrupts", "modules", "sys/kernel/random/boot_id", "fs/ext4")
+        told = [path for path in masked if read("/proc/" + path)]
+        if told and told != ["cmdline"] or "root=" in read("/proc/cmdline"):
+            raise RuntimeError("the host's own " + ", ".join(told))
         arguments = read("/proc/1/cmdline").replace("\0", " ")
         if not arguments.startswith("python3 -P -s -B -m sandbox_image supervise"):
             raise RuntimeError("process 1 is " + arguments)

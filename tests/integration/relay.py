@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import docker
@@ -23,6 +23,7 @@ class Relay:
         self._fatal, self._losses = b"", 0
         self._kills_lost = 0
         self.spared: list[str] = []
+        self.spares = threading.Event()  # set when the first kill was lost
         self._threads: list[threading.Thread] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -93,7 +94,10 @@ class Relay:
         kill = re.match(rb"POST /\S*/containers/(\w+)/kill", data)
         if kill is None or len(self.spared) >= self._kills_lost:
             return False
+        with closing(docker.DockerClient(base_url=f"unix://{self._engine}")) as straight:
+            straight.api.pause(kill[1].decode())  # or it would end when its stream is closed
         self.spared.append(kill[1].decode())
+        self.spares.set()
         return True
 
 

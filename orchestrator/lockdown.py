@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NOWHERE = "127.0.0.1"  # where no server of names is
 OOM_SCORE = 900  # where the whole machine runs out of memory, candidates go first
 ENTRY = ("python3", "-P", "-s", "-B", "-m", "sandbox_image")
+CPUS = Path("/sys/devices/system/cpu")
 MASKED = (  # the engine's own, and what tells of the host or of its other processes
     *("/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list"),
     *("/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"),
@@ -91,7 +92,7 @@ def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> di
         "stdin_open": True,
         "host_config": {
             **client.api.create_host_config(**_privileges(spec), **_resources(spec, group), **_devices(spec)),
-            "MaskedPaths": list(MASKED),
+            "MaskedPaths": [*MASKED, *map(str, CPUS.glob("cpu[0-9]*/thermal_throttle"))],  # as newer engines do
         },
         "name": f"nn-sandbox-{group.name}",
         "labels": labels(owner=spec.owner, life=spec.life),

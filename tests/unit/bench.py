@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from orchestrator.account import JOURNAL
 from orchestrator.config import Config, parse
 from orchestrator.cycle import Loop
+from orchestrator.errors import InfrastructureError
 from orchestrator.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
 from orchestrator.progress import Event
 from orchestrator.records import CycleSummary
@@ -70,3 +73,13 @@ class Bench:
     def states(self, cycle: int = 1) -> list[str]:
         novelty = RunFolder.load(self.folder).cycle(cycle).novelty.read()
         return [record.decision for record in novelty]
+
+
+def broken_and_resumed(folder: Path) -> Bench:
+    """A small run of two cycles, broken once and resumed, so that its journal knows of drops and a pause."""
+    settings = config(cycles=2, budget={"candidates": 8, "chunk": 4}, admission={"threshold": 0.3})
+    bench = Bench(folder, settings)
+    with pytest.raises(InfrastructureError):
+        bench.run(generator_breaks=6)
+    bench.run()
+    return bench

@@ -237,6 +237,7 @@ class SandboxEvaluator:
     def _call_off(self) -> None:
         """End what still runs: nobody waits for its verdict, and none is recorded."""
         self._attempts.call_off()
+        self._slots.close()
         self._pool.call_off()
         for container in list(self._running.values()):
             container.call_off()

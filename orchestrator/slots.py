@@ -24,6 +24,7 @@ class Slots:
         self._curable: set[Slot] = set()
         self._record = record
         self._patience = patience
+        self._closed = False
         self._changed = threading.Condition()
 
     @property
@@ -36,21 +37,27 @@ class Slots:
         """Return a free slot, and wait for one where there is none.
 
         Raises:
-            NoSlotError: every slot is quarantined, and none became usable in time.
+            NoSlotError: every slot is quarantined, and none became usable in time; or there are to be none any more.
         """
         with self._changed:
-            while not self._free:
+            while self._closed or not self._free:
                 if not self._usable and not self._changed.wait_for(
-                    lambda: self._usable or not self._curable, timeout=self._patience
+                    lambda: self._closed or self._usable or not self._curable, timeout=self._patience
                 ):
                     self._curable.clear()
-                if not self._usable and not self._curable:
+                if self._closed or not (self._usable or self._curable):
                     raise NoSlotError(
                         "no slot is left in which a candidate could run: `audit.jsonl` says why; restart the engine or"
                         " the machine"
                     )
-                self._changed.wait_for(lambda: self._free or not self._usable)
+                self._changed.wait_for(lambda: self._closed or self._free or not self._usable)
             return self._free.popleft()
+
+    def close(self) -> None:
+        """Hand out no slot any more, and let nobody wait for one."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def give_back(self, slot: Slot) -> None:
         """Take back a slot that `take` returned."""

@@ -80,6 +80,22 @@ def test_a_slot_that_does_not_get_well_is_not_waited_for_without_end() -> None:
             slots.take()
 
 
+@pytest.mark.parametrize("curable", [True, False])
+def test_nobody_waits_for_a_slot_when_there_are_to_be_none(*, curable: bool) -> None:
+    slots = Slots([ONE, TWO], record=Journal(), patience=SECONDS)
+    slots.take()
+    slots.take()
+    slots.quarantine(ONE, cause="stuck", curable=curable)
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        waiting = threads.submit(slots.take)
+        slots.close()
+        with pytest.raises(NoSlotError):
+            waiting.result(timeout=SECONDS)
+    slots.give_back(TWO)
+    with pytest.raises(NoSlotError):
+        slots.take()
+
+
 @pytest.mark.parametrize(
     ("dead", "slot", "usable", "found"),
     [

@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent / "cases"
 CACHE = Path(__file__).parent.parent.parent / ".cache"
 CONTROL = "honest_linear"
 CONTROL_EVERY = 8
-EXPECTATION = re.compile(rb"# expect(?:\[(\w+)\])?: ([\w|]+) (\w+) ?(.*)")
+EXPECTATION = re.compile(rb"# expect(?:\[(\w+)\])?: ([\w|]+) ([\w|]+) ?(.*)")
 MIB = 1 << 20
 SETTINGS = {
     "name": "adversarial",
@@ -34,11 +34,11 @@ DEADLINES = {"import": 10, "instantiate": 10, "forward": 15, "train": 15, "predi
 class Expectation:
     """The verdict that a case must get, and words that its cause must hold.
 
-    There is more than one state only where two limits race for the program, and either may end it.
+    There is more than one state or stage only where two limits race for the program, or the program for one of them.
     """
 
     states: tuple[str, ...]
-    stage: str
+    stages: tuple[str, ...]
     words: str
 
 
@@ -59,7 +59,7 @@ class Case:
         for line in self.path.read_bytes().split(b"\n")[:3]:
             if match := EXPECTATION.fullmatch(line):
                 only, state, stage, words = (part.decode() if part else "" for part in match.groups())
-                found[only] = Expectation(tuple(state.split("|")), stage, words)
+                found[only] = Expectation(tuple(state.split("|")), tuple(stage.split("|")), words)
         return found.get(runtime, found[""])
 
 
@@ -76,7 +76,7 @@ class Result:
         """Whether the verdict is the one that the case's first line asks for."""
         wanted = self.case.expectation(self.runtime)
         cause = self.verdict.cause or ""
-        return self.verdict.state in wanted.states and self.verdict.stage == wanted.stage and wanted.words in cause
+        return self.verdict.state in wanted.states and self.verdict.stage in wanted.stages and wanted.words in cause
 
 
 def cases() -> list[Case]:

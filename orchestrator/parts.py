@@ -56,7 +56,7 @@ def check(config: Config) -> None:
             f"sandbox.gpus holds GPU {first}, on which the language model would generate meanwhile: set budget.overlap"
             " to false, or give candidates other GPUs"
         )
-    messages = prompts.messages(config.prompt, config.admission, resolution=config.protocol.resolution)
+    messages = prompts.asked(config)
     asked = TEMPLATE + sum(len(message.content) for message in messages) // CHARACTERS
     if llm.finetune and llm.iterate and llm.decoding.max_new_tokens + asked > llm.sft.max_length:
         raise ConfigError(
@@ -124,7 +124,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
         evaluator=lambda: sandbox(run, prepared, cache=cache, model_hash=base_model),
         trainer=trainer(config, cache=cache, log=log, observe=observe),
         seeds=seeds,
-        prompt=prompts.messages(config.prompt, config.admission, resolution=resolution),
+        prompt=prompts.asked(config),
         pair=pair,
         chance=prepared.chance,
         majority=prepared.majority,
@@ -173,8 +173,7 @@ def sandbox(
         surroundings, components = containers.describe(), containers.components()
     prompt = None
     if run.config.llm.sampler == "model":
-        asked = prompts.messages(run.config.prompt, run.config.admission, resolution=run.config.protocol.resolution)
-        prompt = run.store.put(canonical([message.model_dump() for message in asked]))
+        prompt = run.store.put(canonical([message.model_dump() for message in prompts.asked(run.config)]))
     gathered = provenance.gather(
         run.config,
         sandbox=surroundings,

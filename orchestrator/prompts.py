@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.config import Config
 from orchestrator.records import Message
 from orchestrator.sections import AdmissionConfig, PromptConfig
 
@@ -51,6 +52,11 @@ def messages(
     else:
         system, user = _SYSTEM, _full(about, budget=budget, boilerplate=prompt.boilerplate)
     return (Message(role="system", content=system), Message(role="user", content=user))
+
+
+def asked(config: Config) -> tuple[Message, ...]:
+    """Return the messages that every candidate of a run is sampled with."""
+    return messages(config.prompt, config.admission, resolution=config.protocol.resolution)
 
 
 def assistant(code: str) -> Message:

@@ -38,7 +38,7 @@ def generate(*, config_path: Path, adapter: Path | None, count: int, overrides: 
     from orchestrator.progress import Note
 
     config = configured(config_path, overrides)
-    messages = prompts.messages(config.prompt, config.admission, resolution=config.protocol.resolution)
+    messages = prompts.asked(config)
     chunks = budget.chunks(config.budget, seed=config.seed, cycle=0, start=0, end=count)
 
     def observe(event: Event) -> None:

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from orchestrator.escape import escaped_line
 from orchestrator.funnel import duration
+from orchestrator.view import PLAIN_SECONDS
 
-PLAIN_SECONDS = 15.0
 LIVE_SECONDS = 0.5
 
 

@@ -12,6 +12,8 @@ from orchestrator.cli.options import data, json_option, opened, print_json, runs
 from orchestrator.records.states import STAGES, Decision, VerdictState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orchestrator.audit import History
 
 HEAD = ("candidate", "state", "stage", "accuracy", "seconds", "tokens", "nearest", "cause")
@@ -83,13 +85,8 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
     everything = list(histories(folder))
     found = ordered([history for history in everything if wanted.wants(history)], by=sort)
     guess = guessing(folder)
-    undated = sum(history.verdict is not None and history.at is None for history in everything)
-    if undated and (since or until):
-        click.echo(
-            f"{undated} candidates are left out, whose verdicts no journal dates: it is missing, damaged or older than"
-            " they are (`orchestrate audit verify` says which)",
-            err=True,
-        )
+    if since or until:
+        _say_undated(everything)
     if jsonl:
         compared = {"chance": guess.chance, "majority": guess.majority} if guess is not None else {}
         for history in found[:limit]:
@@ -100,6 +97,17 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
         click.echo(line)
     shown = f"{len(rows)} shown of {len(found)} that match, of {len(everything)} candidates{bracketed(guess)}"
     click.echo(shown, err=True)
+
+
+def _say_undated(everything: Sequence[History]) -> None:
+    """Say how many candidates a bound on time leaves out for want of a date."""
+    undated = sum(history.verdict is not None and history.at is None for history in everything)
+    if undated:
+        click.echo(
+            f"{undated} candidates are left out, whose verdicts no journal dates: it is missing, damaged or older than"
+            " they are (`orchestrate audit verify` says which)",
+            err=True,
+        )
 
 
 def _row(history: History) -> tuple[str, ...]:

@@ -13,12 +13,8 @@ from peft import AutoPeftModelForCausalLM, PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import tiny_llm
-
 from llm import lora, loss
-from llm.batches import IGNORED, Example, collate, encode, epoch, windows
+from llm.batches import collate, encode
 from llm.errors import WorkerError
 from llm.finetune import prepare, steps
 from llm.generate import prefill, sample
@@ -32,41 +28,20 @@ from orchestrator.records import (
     FinetuneStep,
     GenerationChunk,
     LoraSpec,
-    Message,
-    ModelSpec,
     SftSpec,
     digest,
 )
 from orchestrator.workers import LlmTrainer
+from tests.integration import tiny_llm
+from tests.integration.tiny_llm import ENTRIES, entry, spec
 
 LORA = LoraSpec(r=4, alpha=8, dropout=0.0, layers=None)
 SFT = SftSpec(epochs=2, learning_rate=1e-2, warmup_steps=1, max_length=300)
 
 
-def entry(number: int, answer: str) -> Entry:
-    messages = (Message(role="user", content="Write."), Message(role="assistant", content=answer))
-    return Entry(
-        entry_id=f"e{number}",
-        origin="test",
-        task="cifar10",
-        source=digest(answer.encode()),
-        shingles=digest(b""),
-        accuracy=None,
-        protocol=None,
-        messages=messages,
-    )
-
-
-ENTRIES = [entry(number, f"```python\n{'x = 1; ' * number}\n```") for number in range(1, 5)]
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_llm.save(tmp_path_factory.mktemp("tiny") / "model")
-
-
-def spec(folder: Path) -> ModelSpec:
-    return ModelSpec(source=str(folder), dtype="float32", device="cpu", threads=1)
 
 
 def job(folder: Path, sft: SftSpec, *, lora: LoraSpec = LORA, seed: int = 5) -> FinetuneJob:
@@ -81,82 +56,6 @@ def train(job: FinetuneJob, entries: list[Entry] = ENTRIES) -> tuple[list[Finetu
     done = list(steps(training))
     weights = [parameter for parameter in loaded.model.parameters() if parameter.requires_grad]
     return done, torch.cat([parameter.detach().flatten() for parameter in weights])
-
-
-# --- what is learnt -----------------------------------------------------------------------------------------------
-
-
-def test_only_the_assistants_tokens_are_learnt_and_its_end_of_turn_is_one_of_them() -> None:
-    words = tiny_llm.tokenizer()
-    example = encode(ENTRIES[0], words, loss_on="assistant", max_length=300)
-    batch = collate([example], pad=words.pad_token_id)
-    learnt = batch.targets[batch.targets != IGNORED].tolist()
-    assert words.decode(learnt) == "```python\nx = 1; \n```<|im_end|>\n"
-    assert words.eos_token_id in learnt
-    assert list(example.ids[: example.start]) == prompt_ids(words, ENTRIES[0].messages[:-1])
-
-
-def test_each_target_is_the_token_that_follows_and_padding_is_never_learnt() -> None:
-    words = tiny_llm.tokenizer()
-    examples = [encode(one, words, loss_on="assistant", max_length=300) for one in ENTRIES]
-    batch = collate(examples, pad=words.pad_token_id)
-    assert batch.tokens == sum(len(example.ids) - example.start for example in examples)
-    for row, example in enumerate(examples):
-        for place, target in enumerate(batch.targets[row].tolist()):
-            assert target in (IGNORED, example.ids[place + 1] if place + 1 < len(example.ids) else IGNORED)
-        assert batch.attention[row].sum() == len(example.ids)
-
-
-def test_all_tokens_are_learnt_where_the_switch_says_so() -> None:
-    words = tiny_llm.tokenizer()
-    example = encode(ENTRIES[0], words, loss_on="all", max_length=300)
-    assert collate([example], pad=words.pad_token_id).tokens == len(example.ids) - 1
-
-
-def test_an_entry_that_is_too_long_is_named_and_not_cut() -> None:
-    with pytest.raises(WorkerError, match=r"corpus entry e4: \d+ tokens, but llm\.sft\.max_length is 20"):
-        encode(ENTRIES[3], tiny_llm.tokenizer(), loss_on="assistant", max_length=20)
-
-
-def test_a_template_that_renders_the_prompt_differently_is_refused() -> None:
-    words = tiny_llm.tokenizer()
-    words.chat_template = "{{ messages | length }}" + tiny_llm.TEMPLATE
-    with pytest.raises(WorkerError, match="corpus entry e1: the chat template"):
-        encode(ENTRIES[0], words, loss_on="assistant", max_length=300)
-
-
-def test_a_chat_must_end_with_the_assistant() -> None:
-    broken = ENTRIES[0].model_copy(update={"messages": ENTRIES[0].messages[:1]})
-    with pytest.raises(WorkerError, match="corpus entry e1"):
-        encode(broken, tiny_llm.tokenizer(), loss_on="assistant", max_length=300)
-
-
-def test_the_head_at_chosen_positions_gives_the_loss_of_the_whole_head(folder: Path) -> None:
-    loaded = load(spec(folder), folder)
-    examples = [encode(one, loaded.tokenizer, loss_on="assistant", max_length=300) for one in ENTRIES]
-    batch = collate(examples, pad=loaded.tokenizer.pad_token_id)
-    assert loss.keeps_logits(loaded.model)
-    chosen, whole = (
-        loss.summed(loaded.model, batch, device=loaded.device, selective=selective) for selective in (True, False)
-    )
-    assert torch.allclose(chosen, whole, rtol=1e-5)
-
-
-# --- order ---------------------------------------------------------------------------------------------------------
-
-
-def test_an_epoch_holds_every_example_once_in_an_order_of_its_own() -> None:
-    examples = [Example(entry_id=str(n), ids=tuple(range(2 + n % 7)), start=1) for n in range(50)]
-    first, again, second = (epoch(examples, batch_size=4, seed=1, number=number) for number in (0, 0, 1))
-    assert first == again != second
-    assert sorted(int(one.entry_id) for batch in first for one in batch) == list(range(50))
-    lengths = [[len(one.ids) for one in batch] for batch in first]
-    assert sum(max(batch) * len(batch) - sum(batch) for batch in lengths) < 20
-
-
-def test_windows_leave_nothing_out() -> None:
-    batches = epoch([Example(entry_id=str(n), ids=(1, 2), start=1) for n in range(10)], batch_size=1, seed=1, number=0)
-    assert [len(window) for window in windows(batches, size=4)] == [4, 4, 2]
 
 
 # --- training ------------------------------------------------------------------------------------------------------

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import tiny_llm
 
 from llm.errors import WorkerError
 from llm.generate import prefill, sample
@@ -21,6 +16,7 @@ from llm.sampling import Sampler
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import Decoding, GenerationChunk, Message, ModelSpec, Sampled
 from orchestrator.workers import LlmGenerator
+from tests.integration import tiny_llm
 
 MESSAGES = (Message(role="user", content="Write."),)
 CHUNKS = (GenerationChunk(index=0, size=4, seed=11), GenerationChunk(index=1, size=3, seed=12))

@@ -11,6 +11,7 @@ from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrained
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from llm.model import Loaded
+from orchestrator.records import Entry, Message, ModelSpec, digest
 
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -78,3 +79,26 @@ def scripted(script: list[list[str]], *, prompt_tokens: int) -> Loaded:
     """Return a loaded model that writes `script`."""
     words = tokenizer()
     return Loaded(model=Scripted(words, script, prompt_tokens), tokenizer=words, device=torch.device("cpu"), base="-")
+
+
+def spec(folder: Path) -> ModelSpec:
+    """Name the tiny model in `folder`, on one thread."""
+    return ModelSpec(source=str(folder), dtype="float32", device="cpu", threads=1)
+
+
+def entry(number: int, answer: str) -> Entry:
+    """Make a corpus entry of one question and `answer`."""
+    messages = (Message(role="user", content="Write."), Message(role="assistant", content=answer))
+    return Entry(
+        entry_id=f"e{number}",
+        origin="test",
+        task="cifar10",
+        source=digest(answer.encode()),
+        shingles=digest(b""),
+        accuracy=None,
+        protocol=None,
+        messages=messages,
+    )
+
+
+ENTRIES = [entry(number, f"```python\n{'x = 1; ' * number}\n```") for number in range(1, 5)]

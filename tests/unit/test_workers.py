@@ -14,38 +14,10 @@ import pytest
 
 from orchestrator import worker, workers
 from orchestrator.errors import InfrastructureError, RefusedJobError
-from orchestrator.records import (
-    Decoding,
-    GenerationChunk,
-)
-from tests.unit.tiny_jobs import MESSAGES, MODEL
+from orchestrator.records import Decoding
+from tests.unit.tiny_jobs import CHUNKS, MESSAGES, MODEL, generator
 
-CHUNKS = (GenerationChunk(index=3, size=2, seed=7),)
-ROW = '{{"chunk": 3, "row": {row}, "text": "a\\nb", "tokens": 2, "finish": "code", "seconds": 0.5}}'
 DEADLINE = 30.0
-
-
-def generator(folder: Path, body: str, *, retries: int = 0, said: list[str] | None = None) -> workers.LlmGenerator:
-    """A generator whose worker is a small real program; `row(n)` in it writes a good record."""
-    prelude = f"""
-    import json, os, sys, time
-    job = json.loads(sys.stdin.readline())
-    def row(number):
-        print({ROW!r}.format(row=number), flush=True)
-    """
-    script = folder / "worker.py"
-    script.write_text(textwrap.dedent(prelude) + textwrap.dedent(body), encoding="utf-8")
-    command = (sys.executable, str(script))
-    return workers.LlmGenerator(
-        model=MODEL,
-        decoding=Decoding(),
-        cache=folder / "cache",
-        log=folder / "worker.log",
-        command=command,
-        retries=retries,
-        pause=0.0,
-        report=[].append if said is None else said.append,
-    )
 
 
 def run(made: workers.LlmGenerator) -> list[tuple[int, int]]:
@@ -214,66 +186,6 @@ def test_no_worker_survives_a_killed_orchestrator(tmp_path: Path) -> None:
         pid = int(wait_for(pids))
         orchestrator.send_signal(signal.SIGKILL)
     wait_until_gone(pid)
-
-
-# --- one worker after another ---------------------------------------------------------------------------------------
-
-COUNTED = """
-asked = [chunk["index"] for chunk in job["chunks"]]
-print("asked", asked, file=sys.stderr, flush=True)
-def rows(chunk, count):
-    for number in range(count):
-        record = dict(chunk=chunk, row=number, text=str(os.getpid()), tokens=1, finish="eos", seconds=0.5)
-        print(json.dumps(record), flush=True)
-"""
-SEVERAL = tuple(GenerationChunk(index=index, size=2, seed=index) for index in range(3))
-
-
-def test_a_killed_worker_is_followed_by_one_that_is_asked_for_the_chunks_that_are_not_whole(tmp_path: Path) -> None:
-    dies = "if len(asked) == 3:\n    rows(0, 2)\n    rows(1, 1)\n    os.kill(os.getpid(), 9)\n"
-    said: list[str] = []
-    made = generator(tmp_path, f"{COUNTED}\n{dies}\nfor chunk in asked: rows(chunk, 2)", retries=1, said=said)
-    sampled = list(made.generate(adapter=None, messages=MESSAGES, chunks=SEVERAL))
-    assert [(one.chunk, one.row) for one in sampled] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
-    assert (tmp_path / "worker.log").read_text().splitlines() == ["asked [0, 1, 2]", "asked [1, 2]"]
-    assert len({one.text for one in sampled if one.chunk == 1}) == 1, "a chunk comes from one worker"
-    assert len(said) == 1
-    assert "SIGKILL" in said[0]
-    assert "Attempt 2 of 2" in said[0]
-
-
-def test_a_worker_that_dies_every_time_is_tried_so_often_and_no_more(tmp_path: Path) -> None:
-    made = generator(tmp_path, f"{COUNTED}\nsys.exit('out of memory')", retries=2)
-    with pytest.raises(InfrastructureError, match="out of memory"):
-        list(made.generate(adapter=None, messages=MESSAGES, chunks=SEVERAL))
-    assert (tmp_path / "worker.log").read_text().count("asked") == 3
-
-
-def test_a_worker_that_dies_with_its_work_done_needs_no_other(tmp_path: Path) -> None:
-    made = generator(tmp_path, f"{COUNTED}\nfor chunk in asked: rows(chunk, 2)\nsys.exit(3)", retries=1)
-    assert len(list(made.generate(adapter=None, messages=MESSAGES, chunks=SEVERAL))) == 6
-    assert (tmp_path / "worker.log").read_text().count("asked") == 1
-
-
-def test_an_iterator_that_is_closed_starts_no_other_worker(tmp_path: Path) -> None:
-    made = generator(tmp_path, f"{COUNTED}\nrows(0, 2)\nsys.stdin.readline()", retries=2)
-    sampled = made.generate(adapter=None, messages=MESSAGES, chunks=SEVERAL)
-    assert next(sampled).chunk == 0
-    sampled.close()
-    assert (tmp_path / "worker.log").read_text().count("asked") == 1
-
-
-def test_the_pauses_between_workers_grow(tmp_path: Path) -> None:
-    said: list[str] = []
-    retrying = workers.attempts(retries=3, pause=2.0, report=said.append).copy(sleep=lambda seconds: None)
-
-    def fails() -> None:
-        raise InfrastructureError("gone.\nmany words")
-
-    with pytest.raises(InfrastructureError, match="gone"):
-        retrying(fails)
-    assert [one.rpartition(" in ")[2] for one in said] == ["2 s.", "4 s.", "8 s."]
-    assert said[0].startswith("gone. Attempt 2 of 4")
 
 
 def test_a_worker_sees_a_fixed_hash_seed_and_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,9 @@ class ControlGroup:
             return base / "nnsandbox.slice" / self.parent
         return base / TOP / self.name
 
+    def _scope(self, container_id: str) -> str:
+        return f"docker-{container_id}.scope" if self.driver == "systemd" else container_id
+
     def usage(self) -> Usage:
         """Read the group's peak memory and CPU time; they stay readable after the container's end."""
         if _unified(self.root):
@@ -50,13 +53,25 @@ class ControlGroup:
         peak = _number(self._folder("memory") / "memory.max_usage_in_bytes")
         return Usage(peak, nanoseconds / 1e9 if nanoseconds is not None else None)
 
+    def oom_kills(self, container_id: str) -> int:
+        """Return how many processes of the container the kernel killed for want of memory; 0 where it does not show.
+
+        On cgroup v1 that can be read only while the container is there.
+        """
+        if _unified(self.root):
+            text = _text(self._folder("") / "memory.events")  # of the whole group, and it outlives the container
+        else:
+            text = _text(self._folder("memory") / self._scope(container_id) / "memory.oom_control")
+        counts = dict(line.split() for line in (text or "").splitlines())
+        return int(counts.get("oom_kill", 0))
+
     def limits(self, container_id: str) -> dict[str, int]:
         """Read back from the kernel what holds for the container, by name; absent where it is not shown.
 
         `memory` and `pids`; `cpu_quota` and `cpu_period` in microseconds; `memory_swap`, memory and swap together, on
         cgroup v1, and `swap` alone on v2. UNLIMITED where there is no limit.
         """
-        name = f"docker-{container_id}.scope" if self.driver == "systemd" else container_id
+        name = self._scope(container_id)
         if _unified(self.root):
             folder = self._folder("") / name
             quota, _, period = (_text(folder / "cpu.max") or "").partition(" ")
@@ -99,9 +114,16 @@ def empty_groups(driver: str) -> list[str]:
     folder = _top(driver)
     if not folder.is_dir():
         return []
-    groups = [path for path in folder.iterdir() if path.is_dir()]
-    empty = [path.name for path in groups if not any(child.is_dir() for child in path.iterdir())]
+    empty = [path.name for path in folder.iterdir() if _is_empty(path)]
     return [name.removeprefix("nnsandbox-").removesuffix(".slice") for name in empty]
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a group is there and has none below it; somebody else may remove it meanwhile."""
+    try:
+        return folder.is_dir() and not any(child.is_dir() for child in folder.iterdir())
+    except FileNotFoundError:
+        return False
 
 
 def _top(driver: str) -> Path:

@@ -155,9 +155,8 @@ class Container:
         elsewhere = ordered_to_end(self.client, self.id, since=self._started)
         end = self.close(grace=GRACE)
         gone = end.exit_code is None  # removed, or lost by an engine that was started again
-        roomy = end.usage.peak_memory is not None and end.usage.peak_memory < ROOMY * self.spec.limits.memory
         runc = self.spec.runtime == "runc" and not end.oom_killed
-        if elsewhere or gone or (runc and end.exit_code == SIGKILL_EXIT and roomy):
+        if elsewhere or gone or (runc and end.exit_code == SIGKILL_EXIT and self._had_room(end.usage)):
             raise InfrastructureError(f"container {self.id[:12]} was killed from outside")
         if runc and end.exit_code == 0:
             raise InfrastructureError(f"the stream of container {self.id[:12]} was lost")
@@ -218,6 +217,7 @@ class Container:
         from requests.exceptions import RequestException
 
         api = self.client.api
+        oom_kills = self.group.oom_kills(self.id)  # the engine learns of one by an event, which may come too late
         try:
             if grace:
                 with contextlib.suppress(RequestException):  # it is still running: it is killed next
@@ -232,17 +232,18 @@ class Container:
             if status["Running"]:
                 self.stuck = True
                 raise UnkillableError(f"container {self.id[:12]} runs on although it was killed")
-            return End(
-                exit_code=status.get("ExitCode"),
-                oom_killed=bool(status.get("OOMKilled")),
-                usage=self.group.usage(),
-            )
+            usage = self.group.usage()
+            out_of_memory = oom_kills > 0 and not self._had_room(usage)  # with room it was the machine's memory
+            return End(status.get("ExitCode"), bool(status.get("OOMKilled")) or out_of_memory, usage)
         except NotFound:
             return End(exit_code=None, oom_killed=False, usage=self.group.usage())
         finally:
             with contextlib.suppress(NotFound):
                 if not self.stuck:
                     api.remove_container(self.id, force=True, v=True)
+
+    def _had_room(self, usage: Usage) -> bool:
+        return usage.peak_memory is not None and usage.peak_memory < ROOMY * self.spec.limits.memory
 
     def _attach(self) -> None:
         with engine_errors("attaching to a container"):

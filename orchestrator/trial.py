@@ -120,8 +120,7 @@ class Trial:
         """Take the time of the first frame, which ends the claim and begins the first stage."""
         if not self._heard:
             self._heard = True
-            self._seconds["claim"] = max(0.0, now - self._claimed)
-            self._began = now
+            self._mark("claim", now)
 
     def _enter(self, said: Testimony, before: str, now: float) -> None:
         self._mark(before, now)

@@ -218,6 +218,7 @@ def _kill_everyone() -> None:
             return
         if _only_zombies():
             return
+        time.sleep(0.001)  # what was killed needs this CPU to end
 
 
 def _only_zombies() -> bool:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
+
 from tests.faults.bench import Bench, Result, groups
 from tests.faults.engine import Engine
 from tests.faults.worker import STEPS
@@ -84,10 +86,12 @@ def remove_container(bench: Bench, draw: Draw) -> Result:
     """Kill or remove one of the containers through the engine."""
 
     def act(client: Any, container: dict[str, Any]) -> None:
-        if draw.random() < 0.5:
-            client.api.kill(container["Id"])
-        else:
-            client.api.remove_container(container["Id"], force=True)
+        kills = draw.random() < 0.5
+        with contextlib.suppress(docker.errors.APIError):  # it ended by itself, or is being removed
+            if kills:
+                client.api.kill(container["Id"])
+            else:
+                client.api.remove_container(container["Id"], force=True)
 
     return _hit_container(bench, draw, kind="container killed or removed", act=act)
 
@@ -96,8 +100,9 @@ def signal_container(bench: Bench, draw: Draw) -> Result:
     """SIGKILL the first process of one of the containers from the host."""
 
     def act(client: Any, container: dict[str, Any]) -> None:
-        pid = client.api.inspect_container(container["Id"])["State"]["Pid"]
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(docker.errors.NotFound, ProcessLookupError):  # it has just ended
+            if pid := client.api.inspect_container(container["Id"])["State"]["Pid"]:
+                os.kill(pid, signal.SIGKILL)
 
     return _hit_container(bench, draw, kind="container killed from the host", act=act)
 

@@ -21,7 +21,7 @@ class Relay:
         self._engine = engine
         self._attached: dict[str, socket.socket] = {}
         self._fatal, self._losses = b"", 0
-        self._kills_lost = 0
+        self._kills_lost, self._choosing = 0, threading.Lock()
         self.spared: list[str] = []
         self.spares = threading.Event()  # set when the first kill was lost
         self._threads: list[threading.Thread] = []
@@ -92,11 +92,14 @@ class Relay:
 
     def _spares(self, data: bytes) -> bool:
         kill = re.match(rb"POST /\S*/containers/(\w+)/kill", data)
-        if kill is None or len(self.spared) >= self._kills_lost:
+        if kill is None:
             return False
+        with self._choosing:
+            if len(self.spared) >= self._kills_lost:
+                return False
+            self.spared.append(kill[1].decode())
         with closing(docker.DockerClient(base_url=f"unix://{self._engine}")) as straight:
             straight.api.pause(kill[1].decode())  # or it would end when its stream is closed
-        self.spared.append(kill[1].decode())
         self.spares.set()
         return True
 

@@ -45,9 +45,12 @@ def relay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
 
 @contextmanager
 def ending(end: Ender, *, times: int) -> Iterator[list[str]]:
-    """End, one after the other, the first `times` containers of this process in which a candidate is running."""
+    """End, one after the other, the first `times` containers of this process in which a candidate is running.
+
+    A candidate was seen twice before: one that has only just been forked has not said yet that it was.
+    """
     client = docker.from_env()
-    stop, ended = threading.Event(), []
+    stop, ended, seen = threading.Event(), [], set()
 
     def watch() -> None:
         while not stop.wait(0.2) and len(ended) < times:
@@ -55,9 +58,12 @@ def ending(end: Ender, *, times: int) -> Iterator[list[str]]:
                 if not container["Labels"][PROCESS].startswith(f"{os.getpid()}:"):
                     continue
                 running = " 10001 " in f" {' '.join(row[0] for row in uids(client, container['Id']))} "
-                if running and container["Id"] not in ended and len(ended) < times:
+                if not running or container["Id"] in ended or len(ended) == times:
+                    continue
+                if container["Id"] in seen:
                     ended.append(container["Id"])
                     end(client, container["Id"])
+                seen.add(container["Id"])
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -134,7 +140,7 @@ def test_a_container_ends_by_itself_when_its_life_is_over(tmp_path: Path) -> Non
     sandbox = SandboxConfig().model_copy(update={"deadlines": deadlines})
     client = docker.from_env()
     with Containers(sandbox, owner="a short life") as containers:
-        container = containers.supervisor(train=tmp_path, gpu=None)
+        container = containers.starting(train=tmp_path, gpu=None).container
         try:
             assert client.api.wait(container.id, timeout=60)["StatusCode"] == 3
         finally:

@@ -19,7 +19,7 @@ from tests.adversarial.suite import CACHE, CONTROL, FOLDER, config
 
 pytestmark = pytest.mark.docker
 
-PAUSE = 12.0  # seconds after which a container is too old; more than a start takes
+PAUSE = 20.0  # seconds after which a container is too old; more than a start takes
 PROGRAM = b"import sys\nprint('torch._dynamo' in sys.modules)\n" + (FOLDER / f"{CONTROL}.py").read_bytes()
 
 

@@ -11,9 +11,11 @@ from typing import Any
 import docker
 import pytest
 
+from orchestrator.cgroup import ControlGroup
 from orchestrator.datasets import prepare
 from orchestrator.errors import NoSlotError
 from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.lease import PREFIX
 from orchestrator.records import Verdict
 from orchestrator.seams import Submission
 from orchestrator.store import Store
@@ -37,8 +39,10 @@ def losing(kills: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
             yield relay
         finally:
             for spared in relay.spared:
+                name = straight.api.inspect_container(spared)["Name"].removeprefix(f"/{PREFIX}-")
                 straight.api.unpause(spared)
                 straight.api.remove_container(spared, force=True)
+                ControlGroup(name=name, driver=straight.info()["CgroupDriver"]).remove()
             straight.close()
 
 

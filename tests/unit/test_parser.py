@@ -6,7 +6,7 @@ import ast
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox_image import completion, wire
@@ -82,13 +82,11 @@ def test_text_that_is_no_program_is_a_syntax_error_with_one_printable_line(sourc
     assert 0 < len(found.cause) <= CAUSE_LIMIT
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_parser_raise(source: bytes) -> None:
     assert inspect(source, complete=True, strip=True, compact=True).state in {"ok", "syntax_error", "contract"}
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([*CORE.splitlines(keepends=True), "\f", "\r", "\t", "    ", "\\\n", "# c\n", "'''", ";"]))
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import prompts
@@ -16,7 +16,6 @@ from orchestrator.sections import AdmissionConfig, PromptConfig
 messages, pair = partial(prompts.messages, resolution=32), partial(prompts.pair, resolution=32)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["`", "```", "\n", " ", "x = 1", "~", "\\n"]), max_size=40).map("".join))
 def test_an_answer_is_read_back_exactly(code: str) -> None:
     code = f"import torch\n{code}\n"

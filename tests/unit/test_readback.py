@@ -112,6 +112,25 @@ def test_what_the_separate_hierarchies_show_is_read_whole(tmp_path: Path) -> Non
         effective_limits(SPEC, as_asked(), ControlGroup("a", "cgroupfs", root=tmp_path).limits("c"))
 
 
+@pytest.mark.parametrize(
+    ("driver", "files"),
+    [
+        (
+            "systemd",
+            {"cgroup.controllers": "memory", "nnsandbox.slice/nnsandbox-a.slice/memory.events": "oom 9\noom_kill 2"},
+        ),
+        ("cgroupfs", {"memory/nn-sandbox/a/c/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2"}),
+    ],
+)
+def test_processes_that_died_for_want_of_memory_are_counted(
+    tmp_path: Path, driver: str, files: Mapping[str, str]
+) -> None:
+    group = ControlGroup("a", driver, root=tmp_path)
+    assert group.oom_kills("c") == 0
+    files_under(tmp_path, files)
+    assert group.oom_kills("c") == 2
+
+
 def test_the_limit_on_files_is_what_a_process_inside_found() -> None:
     check_inside({"nofile": SPEC.limits.nofile}, SPEC.limits)
     with pytest.raises(InfrastructureError, match="may open 1048576 files, not 1024"):

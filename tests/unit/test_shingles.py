@@ -58,7 +58,7 @@ PIECES = (
 ).split()
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(max_examples=1000)
 @given(st.lists(st.sampled_from([*PIECES, " ", "\n", "\t", "\f", "\r", "\\\n"]), max_size=12))
 def test_tokens_of_any_program_are_those_of_the_standard_library(pieces: list[str]) -> None:
     text = "".join(pieces)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import stats
@@ -47,7 +47,6 @@ def decided(index: int, decision: str) -> Novelty:
     )
 
 
-@settings(deadline=None)  # the first call imports scipy
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_equals_the_closed_form(counts: tuple[int, int]) -> None:
     successes, n = counts

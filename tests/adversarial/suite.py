@@ -27,7 +27,7 @@ SETTINGS = {
     "prompt": {"task": "fashion-mnist"},
     "llm": {"model": {"source": "none"}},
 }
-DEADLINES = {"parse": 10, "import": 10, "instantiate": 10, "forward": 15, "train": 15, "predict": 10}
+DEADLINES = {"import": 10, "instantiate": 10, "forward": 15, "train": 15, "predict": 10}
 
 
 @dataclass(frozen=True)

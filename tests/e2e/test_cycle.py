@@ -21,7 +21,6 @@ SMALL = {
     "llm.sft.accumulation": 1,
     "llm.sft.epochs": 10,
     "llm.decoding.max_new_tokens": 480,
-    "sandbox.deadlines.train": 600,  # no program of either run comes near it
 }
 LEDGERS = ("adapter", "completions", "candidates", "verdicts", "novelty", "entries", "summary")
 

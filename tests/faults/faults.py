@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,10 @@ def remove_container(bench: Bench, draw: Draw) -> Result:
     """Kill or remove one of the containers through the engine."""
 
     def act(client: Any, container: dict[str, Any]) -> None:
-        kills = draw.random() < 0.5
-        with contextlib.suppress(docker.errors.APIError):  # it ended by itself, or is being removed
-            if kills:
-                client.api.kill(container["Id"])
-            else:
-                client.api.remove_container(container["Id"], force=True)
+        if draw.random() < 0.5:
+            client.api.kill(container["Id"])
+        else:
+            client.api.remove_container(container["Id"], force=True)
 
     return _hit_container(bench, draw, kind="container killed or removed", act=act)
 
@@ -100,9 +99,8 @@ def signal_container(bench: Bench, draw: Draw) -> Result:
     """SIGKILL the first process of one of the containers from the host."""
 
     def act(client: Any, container: dict[str, Any]) -> None:
-        with contextlib.suppress(docker.errors.NotFound, ProcessLookupError):  # it has just ended
-            if pid := client.api.inspect_container(container["Id"])["State"]["Pid"]:
-                os.kill(pid, signal.SIGKILL)
+        if pid := client.api.inspect_container(container["Id"])["State"]["Pid"]:  # 0 once it has ended
+            os.kill(pid, signal.SIGKILL)
 
     return _hit_container(bench, draw, kind="container killed from the host", act=act)
 
@@ -183,12 +181,24 @@ def _hit_container(bench: Bench, draw: Draw, *, kind: str, act: Callable[[Any, d
     if running.frozen():
         alive = [one for one in bench.engine.containers() if one["State"] == "running"]
         if alive:
-            with bench.engine.client() as client:
+            with bench.engine.client() as client, _unless_ended():
                 act(client, draw.choice(alive))
         running.thaw()
     first = running.ended()
     found = bench.result(kind, run, first=first, before=before)
     return found if first.status in (0, 1) else _noted(found, f"ended with {first.status}: {first.said[-300:]}")
+
+
+@contextlib.contextmanager
+def _unless_ended() -> Iterator[None]:
+    """Let a container be that has ended meanwhile, or is just being removed."""
+    try:
+        yield
+    except ProcessLookupError:
+        pass
+    except docker.errors.APIError as error:
+        if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+            raise
 
 
 def _run(bench: Bench, draw: Draw) -> Path:

@@ -1,5 +1,5 @@
 # expect: passed predict
-# expect[runsc]: timeout|passed train|predict
+# expect[runsc]: timeout train|predict
 import ctypes
 import os
 import struct

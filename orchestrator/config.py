@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from orchestrator.errors import ConfigError
-from orchestrator.lineage import read, set_value
 from orchestrator.records import canonical, digest
 from orchestrator.sections import (
     AdmissionConfig,
@@ -95,3 +97,150 @@ def _said(issue: ErrorDetails) -> str:
     if issue["type"] == "extra_forbidden":
         return "there is no such key"
     return issue["msg"].removeprefix("Value error, ")
+
+
+def dump(config: Config) -> dict[str, Any]:
+    """Return `config` as plain data, the way it is frozen and hashed."""
+    plain: dict[str, Any] = config.model_dump(mode="json", by_alias=True)
+    return plain
+
+
+def flat(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of nested sections under its whole key, as in `llm.sft.epochs`."""
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+EXTENDS = "extends"
+
+FLOAT, INTEGER = "tag:yaml.org,2002:float", "tag:yaml.org,2002:int"
+
+TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+def read(path: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """Return the sections of the YAML file `path` over those of the file that it extends, and the files, `path` first.
+
+    `extends: other.yaml` names one file, relative to the folder of the file that says it, which may extend another in
+    turn. Sections are merged key by key, sections in them too; any other value, a list as well, takes the place of the
+    one below it. Whoever extends a file has a name of its own, or its run would go on with the other's.
+
+    Raises:
+        ConfigError: a file cannot be read or holds no sections, or extends nothing that is there, or in the end itself.
+    """
+    files = [path]
+    data = _sections(path)
+    while EXTENDS in data:
+        below = _extended(files[-1], data.pop(EXTENDS), named=len(files) > 1 or "name" in data)
+        if any(below.samefile(file) for file in files):
+            chain = " -> ".join(map(str, [*files, below]))
+            raise ConfigError(f"{files[-1]}: {EXTENDS}: goes round in a circle, {chain}; remove one of these lines")
+        files.append(below)
+        data = _over(_sections(below), data)
+    return data, tuple(files)
+
+
+def set_value(data: dict[str, Any], override: str) -> None:
+    """Set in `data` what the command line's `section.key=value` says; the value is YAML.
+
+    Raises:
+        ConfigError: it is not of that form, or a section on its way is a value.
+    """
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override}: write section.key=value")
+    try:
+        value = _parsed(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
+    node = data
+    *sections, last = key.split(".")
+    for section in sections:
+        child = node.setdefault(section, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {section} is a value, not a section")
+        node = child
+    node[last] = value
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads numbers as YAML 1.2 does, 1e-4 as one and 010 as ten, and a date as text: a run may be named after one.
+
+    A key that a mapping has twice is an error, as YAML has it: the first would be lost without a word.
+    """
+
+    def construct_mapping(  # the signature is PyYAML's
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002
+    ) -> dict[Any, Any]:
+        """Return the mapping that `node` holds, whose keys differ."""
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if tag not in {TIMESTAMP, INTEGER}]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(INTEGER, re.compile(r"[-+]?[0-9]+$"), list("-+0123456789"))
+_Loader.add_constructor(INTEGER, lambda _, node: int(node.value))
+_Loader.add_implicit_resolver(FLOAT, re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
+
+
+def _parsed(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def _sections(path: Path) -> dict[str, Any]:
+    try:
+        data = _parsed(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: the top level must be a mapping of sections")
+    return data
+
+
+def _extended(path: Path, name: Any, *, named: bool) -> Path:
+    if not isinstance(name, str):
+        raise ConfigError(f"{path}: {EXTENDS}: write the name of one file, relative to the folder of this one")
+    if not named:
+        raise ConfigError(f"{path}: name: is missing; a configuration that extends another needs a name of its own")
+    below = path.parent / name
+    if not below.is_file():
+        raise ConfigError(f"{path}: {EXTENDS}: there is no file {below}; name one relative to the folder of this one")
+    return below
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return `below` with what `above` says in its place, or merged into it where both are sections."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def contradictions(config: Config) -> Iterator[str]:
+    """Yield what cannot have been meant, as text; runs that froze such a thing stay readable."""
+    admission, budget = config.admission, config.budget
+    if admission.enforce_budget and admission.parameter_budget is None:
+        yield "admission.enforce_budget needs admission.parameter_budget, how many are allowed"
+    if admission.threshold is not None and admission.reported_threshold is not None:
+        yield "admission.reported_threshold counts only where admission.threshold is null: leave it out"
+    if admission.threshold is None and admission.reported_threshold is None and config.stop.enabled:
+        yield "stop.enabled needs a share above a threshold: give admission.threshold or admission.reported_threshold"
+    if budget.dynamic_from is not None and budget.cap < budget.admitted:
+        yield f"budget.cap is {budget.cap}, so that budget.admitted, {budget.admitted}, is never reached: raise the cap"

@@ -41,3 +41,13 @@ class _Escapes(dict[int, str]):
         plain = char in LAYOUT or (char.isprintable() and code not in INVISIBLE)
         self[code] = shown = char if plain else char.encode("unicode_escape").decode("ascii")
         return shown
+
+
+CAUSE_LIMIT = 300
+
+
+def plain(text: str) -> str:
+    """Return `text` on one line of printable characters, at most 300: safe to show, and to put into a ledger."""
+    line = " ".join(text.split())
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in line)
+    return shown if len(shown) <= CAUSE_LIMIT else shown[: CAUSE_LIMIT - 1] + "…"

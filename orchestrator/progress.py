@@ -46,3 +46,19 @@ Observer: TypeAlias = Callable[[Event], None]
 
 def unobserved(event: Event) -> None:
     """Take an event and show it to nobody."""
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as a person reads them; a dash where they are not known."""
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+Report = Callable[[str], None]
+
+
+def silent(message: str) -> None:
+    """Take a message and show it to nobody."""

@@ -263,3 +263,8 @@ class TrackerConfig(Section):
 
     kind: Literal["none", "tensorboard"] = "none"
     folder: str | None = None
+
+
+def dynamic(budget: Budget, cycle: int) -> bool:
+    """Whether `cycle` samples until enough candidates are admitted (paper, Section 3: from cycle 11)."""
+    return budget.dynamic_from is not None and cycle >= budget.dynamic_from

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import io
 import os
 import resource
@@ -36,7 +37,7 @@ def supervise(*, life: float, gpu: bool) -> None:
     prctl(PR_SET_DUMPABLE, 0)
     arm_watchdog(life)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    imported = warm.import_torch()
+    imported = import_torch()
     if gpu and (trouble := trouble_on("cuda")) is not None:
         sys.exit(f"this container's GPU does not work: {trouble}")
     send(wire.encode_json(wire.READY, imported | {"nofile": files}))
@@ -45,6 +46,22 @@ def supervise(*, life: float, gpu: bool) -> None:
     Relay(child=_fork(job, source), host=host, pending=rest, limits=job["log"]).run()
     while os.read(HOST_IN, CHUNK):
         pass
+
+
+def import_torch() -> dict[str, Any]:
+    """Import torch, and all that comes before a candidate's first statement, for a process that forks later.
+
+    No parallel operation runs: after one, a child would hang in OpenMP. Returns the versions.
+    """
+    with warm.uncollected():
+        import numpy.random
+        import torch
+
+        import sandbox_image.stages  # noqa: F401 - for the child
+
+        torch.set_num_threads(1)
+    gc.freeze()  # neither the collector here nor that of the child walks, and so copies, what is there for good
+    return {"torch": torch.__version__, "numpy": numpy.__version__, "python": sys.version.split()[0]}
 
 
 def arm_watchdog(life: float) -> None:

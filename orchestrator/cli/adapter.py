@@ -22,10 +22,9 @@ def adapter() -> None:
 @cache_option
 def adapter_export(*, run: str, cycle: int, out: Path, runs: Path, cache: Path) -> None:
     """Export the adapter of one cycle of RUN in PEFT's format with a model card, after checking its digests."""
-    from orchestrator import cards, licences
-    from orchestrator.cards_adapter import card
-    from orchestrator.export import new_folder
-    from orchestrator.export_adapter import adapter_of, copy, rename_base
+    from orchestrator.report.export import cards, licences
+    from orchestrator.report.export.adapter import adapter_of, card, copy, rename_base
+    from orchestrator.report.export.folder import new_folder
 
     folder = opened(run, runs)
     trained, record = adapter_of(folder, cycle)

@@ -64,12 +64,12 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
     OUT/config.json, what of the configuration it depends on. A corpus that is whole is not built again.
     """
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.corpus import entries
-    from orchestrator.ledger import Ledger
+    from orchestrator.config import dump, flat
+    from orchestrator.corpus.build import curate
+    from orchestrator.corpus.stages import entries
     from orchestrator.records import Entry
-    from orchestrator.run import dump, flat
-    from orchestrator.seed_corpus import curate
-    from orchestrator.store import Store
+    from orchestrator.run.ledger import Ledger
+    from orchestrator.run.store import Store
 
     config = configured(config_path, overrides)
     out.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
 def corpus_stats(*, config_path: Path, jsonl: bool, overrides: tuple[str, ...], cache: Path) -> None:
     """Print every stage of curation: what it kept, what it dropped, and why (each record with --jsonl)."""
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.seed_corpus import curate
+    from orchestrator.corpus.build import curate
 
     config = configured(config_path, overrides)
     with Waiting(prose(), "curating"):
@@ -141,10 +141,9 @@ def corpus_qualify(
     A configuration may then name OUT as corpus.qualified, so that only programs that learn are trained on.
     """
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.datasets import prepare
-    from orchestrator.funnel import duration
-    from orchestrator.progress import Guessing
-    from orchestrator.seed_corpus import curated, qualifications
+    from orchestrator.corpus.build import curated, qualifications
+    from orchestrator.evaluation.dataset import prepare
+    from orchestrator.progress import Guessing, duration
 
     config = configured(config_path, overrides)
     console = prose()
@@ -180,10 +179,10 @@ def corpus_qualify(
 @cache_option
 def corpus_export(*, run: str, out: Path, cycle: int | None, chosen: str, runs: Path, cache: Path) -> None:
     """Export the corpus of RUN as a folder that `datasets.load_dataset` reads, with a data card and licence texts."""
-    from orchestrator import licences
-    from orchestrator.cards_corpus import LICENCES, card, seeded
-    from orchestrator.export import new_folder
-    from orchestrator.export_corpus import corpus_of, write
+    from orchestrator.report.export import licences
+    from orchestrator.report.export.corpus import corpus_of, write
+    from orchestrator.report.export.corpus_card import LICENCES, card, seeded
+    from orchestrator.report.export.folder import new_folder
 
     folder = opened(run, runs)
     exported = corpus_of(folder, cycle=cycle)
@@ -232,7 +231,7 @@ def _say(text: str) -> None:
 def _table(report: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
-    from orchestrator.curation import table as rows
+    from orchestrator.corpus.curation import table as rows
 
     shown = Table(title="curation")
     for name in ("stage", "kept", "dropped", "the paper's", "reasons"):

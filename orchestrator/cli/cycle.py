@@ -8,15 +8,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import (
-    cache_option,
-    config_option,
-    configured,
-    prose,
-    run_name,
-    runs_option,
-    set_option,
-)
+from orchestrator.cli.options import cache_option, config_option, configured, prose, run_name, runs_option, set_option
 from orchestrator.cli.options import data as data_console
 from orchestrator.errors import ConfigError, InfrastructureError
 
@@ -37,12 +29,13 @@ def cycle(
 
     Running it again continues after whatever is whole and computes none of that again.
     """
-    from orchestrator.cycle import Loop
-    from orchestrator.ledger import run_lock
-    from orchestrator.parts import check, real_parts, rehearse
-    from orchestrator.run import RunFolder
-    from orchestrator.tracker import tracking
-    from orchestrator.view import Cycles, View, states_table
+    from orchestrator.loop.assembly import real_parts
+    from orchestrator.loop.cycle import Loop
+    from orchestrator.loop.preflight import check, rehearse
+    from orchestrator.report.console import Cycles, View, states_table
+    from orchestrator.report.tensorboard import tracking
+    from orchestrator.run.folder import RunFolder
+    from orchestrator.run.ledger import run_lock
 
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
     folder = runs / run_name(config.name if name is None else name)

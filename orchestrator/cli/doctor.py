@@ -24,9 +24,9 @@ def doctor(ctx: click.Context, *, config_path: Path | None, overrides: tuple[str
     from rich.text import Text
 
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.datasets import prepare
-    from orchestrator.doctor import examine, machine
-    from orchestrator.probes import probes
+    from orchestrator.evaluation.dataset import prepare
+    from orchestrator.evaluation.doctor import examine, probes
+    from orchestrator.sandbox.host import machine
 
     config = configured(config_path, overrides)
     facts = Table(title="this machine")

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from orchestrator.config import Config
-    from orchestrator.datasets import Prepared
+    from orchestrator.evaluation.dataset import Prepared
+    from orchestrator.evaluation.seam import Submission
     from orchestrator.records import Verdict
-    from orchestrator.seams import Submission
 
 ID_DIGITS = 16
 
@@ -54,9 +54,9 @@ def evaluate(
     when every program got a verdict, whatever it was, and 1 when the infrastructure failed on one (`quarantined`).
     """
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.datasets import prepare
-    from orchestrator.engine import engine_address
+    from orchestrator.evaluation.dataset import prepare
     from orchestrator.progress import Guessing
+    from orchestrator.sandbox.engine import engine_address
 
     config = configured(config_path, overrides)
     prepared = prepare(config.protocol, cache)
@@ -82,9 +82,9 @@ def _verdicts(
     files: tuple[Path, ...], config: Config, *, prepared: Prepared, cache: Path
 ) -> Iterator[tuple[Path, Verdict]]:
     """Yield each file with its verdict, in the order given."""
-    from orchestrator.evaluate import SandboxEvaluator
-    from orchestrator.keys import machine_key
-    from orchestrator.store import Store
+    from orchestrator.evaluation.evaluator import SandboxEvaluator
+    from orchestrator.run.keys import machine_key
+    from orchestrator.run.store import Store
 
     store = Store(cache / "evaluate" / "objects")
     key = machine_key(cache, config.protocol.hash())  # so that a program that is evaluated again gets the same verdict
@@ -96,8 +96,8 @@ def _verdicts(
 
 def _submission(path: Path) -> Submission:
     """Name a program after its content, so that the same program is the same candidate wherever it lies."""
+    from orchestrator.evaluation.seam import Submission
     from orchestrator.records import digest
-    from orchestrator.seams import Submission
 
     source = path.read_bytes()
     return Submission(candidate_id=digest(source)[:ID_DIGITS], source=source)

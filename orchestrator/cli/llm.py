@@ -32,9 +32,10 @@ ADAPTER = click.Path(exists=True, file_okay=False, path_type=Path)
 @cache_option
 def generate(*, config_path: Path, adapter: Path | None, count: int, overrides: tuple[str, ...], cache: Path) -> None:
     """Sample completions of the configuration's prompt and print them, one JSON object a line, as they finish."""
-    from orchestrator import budget, prompts
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.parts import generator
+    from orchestrator.language_model import prompts
+    from orchestrator.loop import budget
+    from orchestrator.loop.assembly import generator
     from orchestrator.progress import Note
 
     config = configured(config_path, overrides)
@@ -70,11 +71,11 @@ def finetune(
 ) -> None:
     """Fine-tune a LoRA adapter on a corpus and print its record as JSON."""
     from orchestrator.errors import ConfigError
-    from orchestrator.ledger import Ledger
-    from orchestrator.parts import trainer
+    from orchestrator.loop.assembly import trainer
     from orchestrator.progress import StageBegins
     from orchestrator.records import Entry, derived_seed
-    from orchestrator.view import View
+    from orchestrator.report.console import View
+    from orchestrator.run.ledger import Ledger
 
     config = configured(config_path, overrides)
     if out.exists():

@@ -22,7 +22,7 @@ def data() -> None:
 def data_prepare(*, config_path: Path | None, overrides: tuple[str, ...], cache: Path) -> None:
     """Lay out the data set of the configuration's protocol, unless it is there and unchanged."""
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.datasets import prepare
+    from orchestrator.evaluation.dataset import prepare
 
     config = configured(config_path, overrides)
     with Waiting(prose(), f"laying out {config.protocol.dataset}"):
@@ -51,7 +51,7 @@ def image_build(
 
     Its id goes to stdout. Without --config it is the quickstart's, with torch for the CPU.
     """
-    from orchestrator.image import build, ensure
+    from orchestrator.sandbox.image import build, ensure
 
     sandbox = configured(config_path, overrides).sandbox
     make = build if force else ensure
@@ -65,8 +65,8 @@ def image_build(
 @cache_option
 def fetch(*, config_path: Path | None, overrides: tuple[str, ...], cache: Path) -> None:
     """Fetch the model and the corpus that the configuration names, unless they are there."""
-    from orchestrator import assets
     from orchestrator.cli.waiting import Waiting
+    from orchestrator.language_model import assets
 
     config = configured(config_path, overrides)
     if config.llm.sampler == "corpus" and config.corpus.clean is None:  # which counts the tokens of the model

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestrator.escape import escaped_line
-from orchestrator.funnel import duration
-from orchestrator.view import PLAIN_SECONDS
+from orchestrator.progress import duration
+from orchestrator.report.console import PLAIN_SECONDS
 
 LIVE_SECONDS = 0.5
 

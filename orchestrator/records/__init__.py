@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.records.candidate import (
-    Candidate,
-    Program,
-    Refusal,
-)
-from orchestrator.records.corpus import (
-    Entry,
-    Neighbour,
-    Novelty,
-)
-from orchestrator.records.counting import (
-    Counted,
-    CountJob,
-)
+from orchestrator.records.candidate import Candidate, Program, Refusal
+from orchestrator.records.corpus import Entry, Neighbour, Novelty
+from orchestrator.records.counting import Counted, CountJob
 from orchestrator.records.evaluation import (
     Claimed,
     Death,
@@ -29,14 +18,7 @@ from orchestrator.records.evaluation import (
     StageFailure,
     Verdict,
 )
-from orchestrator.records.finetuning import (
-    Adapter,
-    AdapterMeasured,
-    FinetuneJob,
-    FinetuneStep,
-    LoraSpec,
-    SftSpec,
-)
+from orchestrator.records.finetuning import Adapter, AdapterMeasured, FinetuneJob, FinetuneStep, LoraSpec, SftSpec
 from orchestrator.records.generation import (
     Completion,
     CompletionMeasured,
@@ -47,10 +29,7 @@ from orchestrator.records.generation import (
     ModelSpec,
     Sampled,
 )
-from orchestrator.records.journal import (
-    GENESIS,
-    Event,
-)
+from orchestrator.records.journal import GENESIS, Event
 from orchestrator.records.record import (
     SCHEMA,
     Count,
@@ -63,19 +42,8 @@ from orchestrator.records.record import (
     derived_seed,
     digest,
 )
-from orchestrator.records.states import (
-    STAGES,
-    Decision,
-    FailedState,
-    Stage,
-    VerdictState,
-)
-from orchestrator.records.summary import (
-    CycleSummary,
-    End,
-    Interval,
-    Provenance,
-)
+from orchestrator.records.states import STAGES, Decision, FailedState, Stage, VerdictState
+from orchestrator.records.summary import CycleSummary, End, Interval, Provenance
 
 __all__ = [
     "GENESIS",

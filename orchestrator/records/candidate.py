@@ -34,3 +34,8 @@ class Candidate(Line):
     source: Digest | None
     refusal: Refusal | None = None
     program: Program | None = None
+
+
+def candidate_id(cycle: int, index: int) -> str:
+    """Return the name of candidate `index` (from 0) of `cycle` (from 1)."""
+    return f"c{cycle:03d}-{index:04d}"

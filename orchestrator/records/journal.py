@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
 
 from orchestrator.records.record import Count, Digest, Line, canonical, digest
 
@@ -23,3 +24,15 @@ class Event(Line):
     def sealed(self) -> Digest:
         """Return the hash that this line must have."""
         return digest(canonical(self.model_dump(mode="json", exclude={"hash"})))
+
+
+class Recorder(Protocol):
+    """Takes one event with plain data; see `Journal.record`."""
+
+    def __call__(self, event: str, data: Mapping[str, Any], *, durable: bool = True) -> None:
+        """Record the event."""
+        ...
+
+
+def unrecorded(event: str, data: Mapping[str, Any], *, durable: bool = True) -> None:
+    """Take an event and record it nowhere."""

@@ -1,1 +1,1 @@
-"""The report on one or more runs: their numbers, the tables and figures made of them, and the pages that show these."""
+"""What people are shown of runs: the live view, the report's numbers, tables, figures and pages."""

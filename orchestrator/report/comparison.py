@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator import stats
+from orchestrator.config import dump, flat
 from orchestrator.records import canonical
+from orchestrator.report.environments import drift
 from orchestrator.report.estimate import Estimate, bound, percent
 from orchestrator.report.paper import ABLATIONS, CIFAR10, CIFAR100, SVHN, VALID_INTERVAL, printed
-from orchestrator.report.pool import Pool
 from orchestrator.report.results import Results
-from orchestrator.report.surroundings import drift
 from orchestrator.report.table import Table
-from orchestrator.run import dump, flat
+from orchestrator.report.totals import Pool
+from orchestrator.run import statistics
 
 PARTS = ("image", "engine", "kernel", "runtime", "device", "threads")  # of an environment
 RESEMBLE = (
@@ -214,8 +214,8 @@ def _total(label: str, pool: Pool) -> tuple[str, ...]:
         pool.valid_rate.text,
         f"{pool.programs:,}",
         pool.accuracy.text,
-        percent(stats.best(pool.accuracies)),
-        percent(stats.middle(pool.accuracies)),
+        percent(statistics.best(pool.accuracies)),
+        percent(statistics.middle(pool.accuracies)),
         pool.above_rate.text,
         pool.novel_rate.text,
     )

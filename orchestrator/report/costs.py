@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.audit import History
 from orchestrator.records import STAGES, Adapter, CycleSummary, Verdict
+from orchestrator.run.history import History
 
 CLAIM = "claim"  # from the claim of a waiting container to its first word, before all stages
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator import stats
 from orchestrator.records import Interval
+from orchestrator.run import statistics
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Estimate:
 
 def share(part: int, whole: int) -> Estimate:
     """Return `part` of `whole` with Wilson's interval (paper, Appendix K)."""
-    return Estimate(stats.rate(part, whole), stats.wilson(part, whole))
+    return Estimate(statistics.rate(part, whole), statistics.wilson(part, whole))
 
 
 def average(values: Sequence[float]) -> Estimate:
     """Return the mean of `values` with Student's t interval (paper, Appendix K)."""
-    return Estimate(stats.mean(values), stats.t_interval(values))
+    return Estimate(statistics.mean(values), statistics.t_interval(values))
 
 
 def bound(value: float) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.audit import History
 from orchestrator.records import STAGES
+from orchestrator.run.history import History
 
 NUMBER = re.compile(r"\d+")
 CAUSE = 120  # characters that causes are told apart by

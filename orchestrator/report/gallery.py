@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.audit import History
 from orchestrator.escape import escaped
 from orchestrator.records import Digest, Neighbour
 from orchestrator.report.estimate import percent
-from orchestrator.run import RunFolder
-from orchestrator.store import Store
-from orchestrator.twins import twins
+from orchestrator.run.folder import RunFolder
+from orchestrator.run.functional_duplicates import twins
+from orchestrator.run.history import History
+from orchestrator.run.store import Store
 
 SHOWN = 12_000  # characters of a program, and of a diff
 LINES = 400  # of each program, shown and compared: these are texts that may be made to be slow to colour or to compare

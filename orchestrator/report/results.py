@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from orchestrator.audit import History, histories
 from orchestrator.config import Config
 from orchestrator.progress import Guessing
 from orchestrator.records import Adapter, CycleSummary
 from orchestrator.report.costs import Cost, costs
+from orchestrator.report.environments import Code, Place, codes, places
 from orchestrator.report.estimate import Estimate, average, bound
 from orchestrator.report.failures import Failure, failures
 from orchestrator.report.gallery import Exhibit, gallery
-from orchestrator.report.pool import Pool, pooled
-from orchestrator.report.surroundings import Code, Place, codes, places
-from orchestrator.run import RunFolder
-from orchestrator.twins import twins
+from orchestrator.report.totals import Pool, pooled
+from orchestrator.run.folder import RunFolder
+from orchestrator.run.functional_duplicates import twins
+from orchestrator.run.history import History, histories
 
 LAST = 2  # cycles that are set against the first
 

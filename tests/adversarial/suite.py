@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import Config, parse
-from orchestrator.datasets import Prepared, prepare
-from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.evaluation.dataset import Prepared, prepare
+from orchestrator.evaluation.evaluator import SandboxEvaluator
+from orchestrator.evaluation.seam import Submission
 from orchestrator.records import Verdict
-from orchestrator.seams import Submission
-from orchestrator.store import Store
+from orchestrator.run.store import Store
 
 FOLDER = Path(__file__).parent / "cases"
 CACHE = Path(__file__).parent.parent.parent / ".cache"

@@ -12,12 +12,12 @@ import numpy as np
 import psutil
 import pytest
 
-from orchestrator.cgroup import ROOT
-from orchestrator.datasets import prepare
-from orchestrator.lease import group_name
-from orchestrator.ledger import Ledger
+from orchestrator.evaluation.dataset import prepare
 from orchestrator.records import Verdict
-from orchestrator.store import Store
+from orchestrator.run.ledger import Ledger
+from orchestrator.run.store import Store
+from orchestrator.sandbox.cgroup import ROOT
+from orchestrator.sandbox.lease import group_name
 from tests.adversarial.suite import CACHE, CONTROL, Case, Result, cases, config, data_digest, run
 
 pytestmark = pytest.mark.docker

@@ -14,14 +14,14 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from orchestrator import qualify
 from orchestrator.config import Config, load
-from orchestrator.datasets import Prepared, prepare
-from orchestrator.evaluate import SandboxEvaluator
+from orchestrator.corpus import qualify
+from orchestrator.corpus.build import curated
+from orchestrator.evaluation.dataset import Prepared, prepare
+from orchestrator.evaluation.evaluator import SandboxEvaluator
+from orchestrator.evaluation.seam import Submission
 from orchestrator.records import STAGES
-from orchestrator.seams import Submission
-from orchestrator.seed_corpus import curated
-from orchestrator.store import Store
+from orchestrator.run.store import Store
 from tests.benchmarks.bare_run import Bare
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample

@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from orchestrator import assets
 from orchestrator.config import Config, load
+from orchestrator.language_model import assets
 from tests.benchmarks import peers
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample

@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from orchestrator.config import Config
-from orchestrator.containers import SECCOMP
-from orchestrator.datasets import Prepared
-from orchestrator.lockdown import tmp_options
+from orchestrator.evaluation.dataset import Prepared
 from orchestrator.records import derived_seed, digest
+from orchestrator.sandbox.lockdown import tmp_options
+from orchestrator.sandbox.session import SECCOMP
 
 SCRIPT = Path(__file__).parent / "piped.py"
 USER = "10001:10001"

@@ -19,10 +19,10 @@ from tempfile import TemporaryDirectory
 import click
 
 from orchestrator.config import Config, load
-from orchestrator.datasets import prepare
-from orchestrator.evaluate import SandboxEvaluator
-from orchestrator.seams import Submission
-from orchestrator.store import Store
+from orchestrator.evaluation.dataset import prepare
+from orchestrator.evaluation.evaluator import SandboxEvaluator
+from orchestrator.evaluation.seam import Submission
+from orchestrator.run.store import Store
 from tests.benchmarks import docker_run
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample

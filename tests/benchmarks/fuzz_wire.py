@@ -13,8 +13,8 @@ import sys
 import atheris
 from pydantic import ValidationError
 
-with atheris.instrument_imports(include=["sandbox_image", "orchestrator.testimony"]):
-    from orchestrator.testimony import BrokenWireError, Testimony
+with atheris.instrument_imports(include=["sandbox_image", "orchestrator.evaluation.transcript"]):
+    from orchestrator.evaluation.transcript import BrokenWireError, Testimony
     from sandbox_image import wire
 
 STORED = 64  # bytes of each output stream

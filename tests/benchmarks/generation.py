@@ -17,10 +17,10 @@ from pathlib import Path
 
 import click
 
-from orchestrator import assets, prompts
 from orchestrator.config import load
+from orchestrator.language_model import assets, prompts
+from orchestrator.language_model.worker import environment
 from orchestrator.records import GenerationChunk, GenerationJob
-from orchestrator.worker import environment
 from tests.benchmarks import peers
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample

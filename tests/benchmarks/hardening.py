@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 import click
 
 from orchestrator.config import Config, load
-from orchestrator.datasets import Prepared, prepare
-from orchestrator.evaluate import SandboxEvaluator
-from orchestrator.seams import Submission
-from orchestrator.store import Store
+from orchestrator.evaluation.dataset import Prepared, prepare
+from orchestrator.evaluation.evaluator import SandboxEvaluator
+from orchestrator.evaluation.seam import Submission
+from orchestrator.run.store import Store
 from tests.benchmarks.bare_run import Bare
 from tests.benchmarks.row import CACHE, CONFIG, EPOCH, HONEST, PROJECT
 

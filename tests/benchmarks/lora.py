@@ -17,13 +17,13 @@ from tempfile import TemporaryDirectory
 
 from pydantic import TypeAdapter
 
-from orchestrator import assets
 from orchestrator.config import load
-from orchestrator.corpus import entries
+from orchestrator.corpus.build import curate
+from orchestrator.corpus.stages import entries
+from orchestrator.language_model import assets
+from orchestrator.language_model.worker import environment
 from orchestrator.records import Adapter, FinetuneJob, FinetuneStep
-from orchestrator.seed_corpus import curate
-from orchestrator.store import Store
-from orchestrator.worker import environment
+from orchestrator.run.store import Store
 from tests.benchmarks import peers
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample

@@ -108,7 +108,7 @@ ROW = Row(
     name="novelty",
     unit="ms",
     rounds=5,
-    code=("orchestrator/novelty.py", "tests/benchmarks/novelty.py", "tests/benchmarks/novelty_side.py"),
+    code=("orchestrator/corpus/novelty.py", "tests/benchmarks/novelty.py", "tests/benchmarks/novelty_side.py"),
     comparisons=tuple(
         Comparison(f"{peer}, {size:,} entries", f"index {size:,}", (f"{side} {size:,}",), goal)
         for size in SIZES

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.language_model.seam import Trainer
 from orchestrator.records import Adapter, Entry
-from orchestrator.seams import Trainer
 
 
 @dataclass(frozen=True)

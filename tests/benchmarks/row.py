@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import click
 
-from orchestrator import qualify
 from orchestrator.config import load
+from orchestrator.corpus import qualify
 from tests.benchmarks import machine
 from tests.benchmarks.result import Comparison, Sample, compare, spread
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from orchestrator.cgroup import empty_groups
+from orchestrator.sandbox.cgroup import empty_groups
 from tests.faults.cycle import CACHE, CANDIDATES, CYCLES, config
 from tests.faults.engine import Engine, own_engine
 from tests.faults.ledgers import Difference, difference

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.account import JOURNAL, added_up, read_chain
+from orchestrator.run.chain import JOURNAL, added_up, read_chain
 from tests.faults.bench import Bench
 from tests.faults.ledgers import difference, unverified
 

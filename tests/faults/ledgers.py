@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.datasets import prepare
 from orchestrator.errors import OrchestratorError
-from orchestrator.grading import Labels
-from orchestrator.verify import verify
+from orchestrator.evaluation.dataset import prepare
+from orchestrator.run.regrade import Labels
+from orchestrator.run.verify import verify
 from tests.faults.cycle import CACHE, CYCLES, config
 
 SURROUNDINGS = ("audit.jsonl", "provenance.jsonl")  # they tell of the machine and of what happened to the run

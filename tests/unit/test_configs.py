@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from orchestrator import qualify
 from orchestrator.cli import main
-from orchestrator.config import Config, load
+from orchestrator.config import Config, dump, load
+from orchestrator.corpus import qualify
 from orchestrator.errors import ConfigError
-from orchestrator.parts import check
+from orchestrator.loop.preflight import check
 from orchestrator.records import canonical, digest
-from orchestrator.run import RunFolder, dump
+from orchestrator.run.folder import RunFolder
 from orchestrator.sections import Protocol
 
 CONFIGS = Path(__file__).parents[2] / "configs"

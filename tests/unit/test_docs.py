@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.cli import main
 from orchestrator.cli.options import configured
-from orchestrator.probes import probes
+from orchestrator.evaluation.doctor import probes
 from orchestrator.records import Limits
 from sandbox_image import wire
 

@@ -21,7 +21,7 @@ PICKLED = "allow_pickle"
 
 def modules(package: str) -> list[Path]:
     return [
-        path for path in sorted((CHECKOUT / package).rglob("*.py")) if "data" not in path.relative_to(CHECKOUT).parts
+        path for path in sorted((CHECKOUT / package).rglob("*.py")) if "probes" not in path.relative_to(CHECKOUT).parts
     ]
 
 

@@ -17,12 +17,12 @@ RECORDING = """
 import sys
 from pathlib import Path
 
-from orchestrator import provenance
-from orchestrator.cycle import Loop
+from orchestrator.loop.cycle import Loop
 from orchestrator.config import parse
-from orchestrator.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
-from orchestrator.run import RunFolder
-from tests.unit.recorded_run import DATA
+from orchestrator.loop.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
+from orchestrator.run import provenance
+from orchestrator.run.folder import RunFolder
+from tests.support.recorded_run import DATA
 
 config = parse(DATA | {"budget": {"candidates": 20, "dynamic_from": None, "chunk": 8}}, origin="test")
 run = RunFolder.create(Path(sys.argv[1]), config)
@@ -37,8 +37,8 @@ from types import SimpleNamespace
 
 import docker
 
-from orchestrator.cgroup import ControlGroup
-from orchestrator.lockdown import Spec, creation
+from orchestrator.sandbox.cgroup import ControlGroup
+from orchestrator.sandbox.lockdown import Spec, creation
 from orchestrator.records import Limits
 
 api = docker.APIClient(version="1.41")

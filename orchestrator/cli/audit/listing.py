@@ -14,7 +14,7 @@ from orchestrator.records.states import STAGES, Decision, VerdictState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.audit import History
+    from orchestrator.run.history import History
 
 HEAD = ("candidate", "state", "stage", "accuracy", "seconds", "tokens", "nearest", "cause")
 STATES = (*get_args(Decision), *get_args(VerdictState), "pending")
@@ -68,8 +68,8 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
     jsonl: bool,
 ) -> None:
     """List the candidates of RUN (a name or a folder)."""
-    from orchestrator.audit import Filter, bracketed, guessing, histories, ordered
     from orchestrator.cli.audit.columns import columns, screen
+    from orchestrator.run.history import Filter, bracketed, guessing, histories, ordered
 
     wanted = Filter(
         cycle=cycle,

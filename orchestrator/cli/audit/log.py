@@ -20,8 +20,7 @@ def audit_log(*, run: str, candidate_id: str, runs: Path) -> None:
     Only printable characters and newlines are written: an escape character is shown as \x1b, a byte that is not UTF-8
     as \xNN, and tabs become spaces.
     """
-    from orchestrator.audit import history
-    from orchestrator.moments import pruned
+    from orchestrator.run.history import history, pruned
 
     folder = opened(run, runs)
     verdict = history(folder, candidate_id).verdict

@@ -12,7 +12,7 @@ import click
 from orchestrator.cli.options import json_option, opened, print_json, runs_option
 
 if TYPE_CHECKING:
-    from orchestrator.retention import Plan
+    from orchestrator.run.retention import Plan
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -45,10 +45,10 @@ def audit_prune(
     Programs, predictions and ledgers always stay, and so does output that another candidate shares or that anything
     else refers to. A verdict without a time in the journal is as old as its ledger. `audit log` says what was pruned.
     """
-    from orchestrator.ledger import run_lock
-    from orchestrator.moments import verdict_times
-    from orchestrator.retention import Policy, plan, prune
-    from orchestrator.run import RunFolder
+    from orchestrator.run.folder import RunFolder
+    from orchestrator.run.history import verdict_times
+    from orchestrator.run.ledger import run_lock
+    from orchestrator.run.retention import Policy, plan, prune
 
     folder = opened(run, runs)
     policy = Policy(logs_of=logs_of, before=datetime.now(tz=UTC) - older_than)
@@ -73,9 +73,9 @@ def audit_prune_adapters(*, run: str, dry_run: bool, runs: Path) -> None:
     another machine and goes on there, is verified and reported on; what is lost is `generate` and `adapter export` from
     cycles of the past, and with llm.continue_adapter, or without llm.iterate, more cycles than the run has finished.
     """
-    from orchestrator.ledger import run_lock
-    from orchestrator.retention import drop_adapters, sizes, spent
-    from orchestrator.run import RunFolder
+    from orchestrator.run.folder import RunFolder
+    from orchestrator.run.ledger import run_lock
+    from orchestrator.run.retention import drop_adapters, sizes, spent
 
     folder = opened(run, runs)
     before = sizes(folder)["adapters"].bytes
@@ -103,7 +103,7 @@ def _say(verb: str, planned: Plan) -> None:
 def audit_sizes(*, run: str, jsonl: bool, runs: Path) -> None:
     """Show what RUN takes on disk, by kind of file."""
     from orchestrator.cli.audit.columns import columns
-    from orchestrator.retention import sizes
+    from orchestrator.run.retention import sizes
 
     usage = sizes(opened(run, runs))
     if jsonl:

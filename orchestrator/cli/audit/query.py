@@ -18,14 +18,14 @@ from orchestrator.cli.options import NEW_FILE, data, runs_option, several
 from orchestrator.errors import ConfigError
 
 if TYPE_CHECKING:
-    from orchestrator.query import Answer
+    from orchestrator.run.query import Answer
 
 FORMATS = ("table", "csv", "json", "parquet")
 
 
 def _print_views(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's own signature
     """Print every view with its columns, and end."""
-    from orchestrator.views import VIEWS
+    from orchestrator.run.views import VIEWS
 
     del parameter
     if not value:
@@ -56,7 +56,7 @@ def audit_query(*, arguments: tuple[str, ...], kind: str, out: Path | None, runs
     A table is escaped and cut to the screen, and json (one object a line) is ASCII, so neither acts on a terminal. csv
     and parquet carry texts as they are, except csv to a terminal, which is escaped.
     """
-    from orchestrator.query import opened_database
+    from orchestrator.run.query import opened_database
 
     *names, sql = arguments
     if not names:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from orchestrator.config import Config
-    from orchestrator.replay import Fact, Replay
-    from orchestrator.run import RunFolder
+    from orchestrator.evaluation.replay import Fact, Replay
+    from orchestrator.run.folder import RunFolder
 
 DIFFERENT = 3
 
@@ -37,11 +37,11 @@ def audit_replay(
 
     Exit status: 0 where the result is the same, 3 where it differs, 1 where infrastructure failed, 2 for bad usage.
     """
-    from orchestrator.audit import history
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.datasets import prepare
+    from orchestrator.evaluation.dataset import prepare
+    from orchestrator.evaluation.replay import replay, sandboxed
     from orchestrator.progress import Guessing
-    from orchestrator.replay import replay, sandboxed
+    from orchestrator.run.history import history
 
     folder = opened(run, runs)
     found = history(folder, candidate_id)
@@ -63,8 +63,7 @@ def _varied(folder: RunFolder, overrides: tuple[str, ...]) -> Config:
     """Return the run's configuration with some keys changed, by way of YAML, which reads JSON's 1e-05 as text."""
     import yaml
 
-    from orchestrator.config import load
-    from orchestrator.run import dump
+    from orchestrator.config import dump, load
 
     with tempfile.TemporaryDirectory(prefix="replay-") as scratch:
         path = Path(scratch) / "config.yaml"

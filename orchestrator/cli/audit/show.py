@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from orchestrator.audit import History
     from orchestrator.records import Claimed, Verdict
-    from orchestrator.run import RunFolder
+    from orchestrator.run.folder import RunFolder
+    from orchestrator.run.history import History
 
 DIFF_LINES = 120
 SHOWN = 12  # characters of a fingerprint: as many as tell those of a run apart
@@ -38,7 +38,7 @@ SIZES = frozenset({"memory", "memory_swap", "kernel_memory", "kernel_memory_swap
 @runs_option
 def audit_show(*, run: str, candidate_id: str, runs: Path, as_run: bool, completion: bool, diff: bool) -> None:
     """Show one candidate of RUN: verdict, limits, times, claims beside measurements, neighbours and program."""
-    from orchestrator.audit import bracketed, guessing, history
+    from orchestrator.run.history import bracketed, guessing, history
 
     folder = opened(run, runs)
     found = history(folder, candidate_id)
@@ -90,7 +90,7 @@ def _facts(history: History, *, guessing: str) -> Table:
 
 def _twin(folder: RunFolder, verdict: Verdict) -> str:
     """Return which earlier program is functionally equal, as far as fingerprints are known."""
-    from orchestrator.twins import twins
+    from orchestrator.run.functional_duplicates import twins
 
     found = twins(folder)
     if verdict.candidate_id in found.earlier:
@@ -151,7 +151,7 @@ def _stages(verdict: Verdict) -> Table:
 
 
 def _neighbours(console: Console, folder: RunFolder, history: History, *, diff: bool) -> None:
-    from orchestrator.audit import difference
+    from orchestrator.run.history import difference
 
     if not history.neighbours:
         return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orchestrator.config import Config
-    from orchestrator.grading import Labels
+    from orchestrator.run.regrade import Labels
 
 
 def _hash(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -55,8 +55,8 @@ def audit_verify(
     both. Outside are llm.log and the lock; the key only tells whether it is still the same.
     """
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.ledger import run_lock
-    from orchestrator.verify import head, verify
+    from orchestrator.run.ledger import run_lock
+    from orchestrator.run.verify import head, verify
 
     if head_only and expect_head is not None:
         raise click.UsageError("--head only prints; leave it out to compare with --expect-head")
@@ -79,8 +79,8 @@ def audit_verify(
 
 
 def _labels(cache: Path) -> Callable[[Config], Labels]:
-    from orchestrator.datasets import prepare
-    from orchestrator.grading import Labels
+    from orchestrator.evaluation.dataset import prepare
+    from orchestrator.run.regrade import Labels
 
     def labels(config: Config) -> Labels:
         prepared = prepare(config.protocol, cache)

@@ -1,0 +1,158 @@
+"""Which limits hold on this machine: each is applied, read back, and tripped on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+
+from orchestrator.config import Config
+from orchestrator.errors import InfrastructureError
+from orchestrator.evaluation.dataset import COPIES, images_size
+from orchestrator.evaluation.evaluator import SandboxEvaluator
+from orchestrator.evaluation.seam import Submission
+from orchestrator.records import Limits, Verdict
+from orchestrator.run.store import Store
+
+if TYPE_CHECKING:
+    from orchestrator.evaluation.dataset import Prepared
+
+MIB = 1 << 20
+IMPORT_SECONDS = {"runc": 20.0, "runsc": 60.0}  # gVisor hands out memory slowly
+SMALL = {"memory": 768 * MIB, "pids": 64, "nofile": 256, "tmp": 64 * MIB, "tmp_inodes": 500, "shm": 64 * MIB}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the doctor's table."""
+
+    limit: str
+    asked: str
+    shown: str
+    reading: Held
+    evidence: str
+
+
+def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
+    """Trip every limit under the configured runtime and yield what was found, limit by limit.
+
+    The limits are made small for it, so that tripping them is quick and hurts nobody: what is examined is whether
+    the engine and the kernel enforce what they are given. Under gVisor the process limit keeps its floor.
+
+    Raises:
+        InfrastructureError: no container could be started under that runtime, or a probe could not be tried.
+    """
+    sandbox = config.sandbox
+    import_seconds = IMPORT_SECONDS[sandbox.runtime]
+    deadlines = sandbox.deadlines.model_copy(update={"import_": import_seconds})
+    limits = sandbox.limits.model_copy(update=SMALL)
+    if sandbox.runtime == "runsc":
+        limits = limits.model_copy(update={"pids": 1024, "memory": 2048 * MIB})
+    # the images must fit: the protocol is not what is examined
+    least = COPIES * images_size(prepared, config.protocol) + limits.memory // 2
+    limits = limits.model_copy(update={"memory": max(limits.memory, least)})
+    small = sandbox.model_copy(update={"limits": limits, "deadlines": deadlines})
+    trial = config.model_copy(update={"sandbox": small})
+    asked = probes(limits, import_seconds=import_seconds)
+    submissions = [Submission(candidate_id=probe.name, source=probe.source) for probe in asked]
+    with TemporaryDirectory() as folder:
+        evaluator = SandboxEvaluator(config=trial, store=Store(Path(folder)), prepared=prepared, key=b"doctor")
+        with evaluator:
+            for probe, evaluation in zip(asked, evaluator.evaluate(submissions), strict=True):
+                verdict = evaluation.verdict
+                if verdict.state == "quarantined":
+                    raise InfrastructureError(f"{probe.name}: {verdict.cause}")
+                yield Finding(
+                    limit=probe.name,
+                    asked=probe.asked,
+                    shown=probe.shown(verdict),
+                    reading=probe.reading(verdict, runtime=sandbox.runtime),
+                    evidence=probe.evidence(verdict),
+                )
+
+
+Held = Literal["holds", "does not hold", "not enforced"]
+
+FOLDER = Path(__file__).parent / "probes"
+
+PREAMBLE = "preamble.py"
+
+MIB = 1 << 20
+
+SWITCHES = {"read_only", "seccomp", "no_new_privileges"}
+
+CPU_TOLERANCE = 1.1  # of the quota: the kernel hands it out in periods of a tenth of a second
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One limit: what was asked for, the program that trips it, and what tells that it holds.
+
+    `ends_as` are the states in which a verdict shows by itself that the limit held. `unenforced_by` names a runtime
+    that is known not to enforce it, on which the config therefore does not rely. `reads_back` are the names under which
+    the engine and the kernel show the limit of a started container. `cpus` is set where the limit shows in nothing but
+    the CPU time that the control group counted: so many seconds of it in a second.
+    """
+
+    name: str
+    asked: str
+    source: bytes
+    ends_as: tuple[str, ...] = ()
+    unenforced_by: str | None = None
+    reads_back: tuple[str, ...] = ()
+    cpus: float | None = None
+
+    def reading(self, verdict: Verdict, *, runtime: str) -> Held:
+        """Say what the verdict shows of the limit."""
+        stopped = verdict.state in self.ends_as or "RuntimeError: held:" in (verdict.cause or "")
+        if stopped and (self.cpus is None or 0 < self.burned(verdict) <= self.cpus * CPU_TOLERANCE):
+            return "holds"
+        return "not enforced" if runtime == self.unenforced_by else "does not hold"
+
+    def evidence(self, verdict: Verdict) -> str:
+        """Say in a few words what happened when the limit was tripped."""
+        said = (verdict.cause or verdict.state).removeprefix("RuntimeError: ")
+        return said if self.cpus is None else f"{said}: {self.burned(verdict):.2f} CPUs"
+
+    def shown(self, verdict: Verdict) -> str:
+        """Return the limit as it was read back after the start; a dash where nothing shows it."""
+        limits = verdict.measured.limits
+        values = ["yes" if name in SWITCHES else str(limits[name]) for name in self.reads_back if name in limits]
+        return ", ".join(dict.fromkeys(values)) or "-"
+
+    def burned(self, verdict: Verdict) -> float:
+        """Return the CPU seconds that the control group counted in each second of the program's last stage."""
+        measured = verdict.measured
+        seconds = measured.seconds.get(verdict.stage, 0.0)
+        return measured.stage_cpu_seconds.get(verdict.stage, 0.0) / seconds if seconds else 0.0
+
+
+def probes(limits: Limits, *, import_seconds: float) -> tuple[Probe, ...]:
+    """Return a probe of every limit and denial that a container is started with; `limits` in bytes and counts."""
+    values = limits.model_dump()
+    shown = values | {f"{name}_mib": values[name] // MIB for name in ("memory", "tmp", "shm")}
+    shown |= {"import_seconds": import_seconds}
+    begin = (FOLDER / PREAMBLE).read_text(encoding="utf-8") + f"\nLIMITS = {values!r}\n\n"
+    files = sorted(path for path in FOLDER.glob("*.py") if path.name != PREAMBLE)
+    return tuple(_read(path.read_text(encoding="utf-8"), begin=begin, shown=shown, cpus=limits.cpus) for path in files)
+
+
+def _read(text: str, *, begin: str, shown: dict[str, object], cpus: float) -> Probe:
+    """Take the head of a probe's file apart: comment lines of the form `# name: value`."""
+    head = {}
+    for line in text.splitlines():
+        if not line.startswith("# "):
+            break
+        name, _, value = line.removeprefix("# ").partition(": ")
+        head[name] = value
+    return Probe(
+        name=head["limit"],
+        asked=head["asked"].format(**shown),
+        source=(begin + text).encode(),
+        ends_as=tuple(head.get("ends as", "").split()),
+        unenforced_by=head.get("unenforced by"),
+        reads_back=tuple(head.get("reads back", "").split()),
+        cpus=cpus if "rationed" in head else None,
+    )

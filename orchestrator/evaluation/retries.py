@@ -1,0 +1,109 @@
+"""How often something is tried for a candidate where the infrastructure fails it, and when that is the candidate's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_not_exception_type,
+    stop_after_attempt,
+    stop_any,
+    stop_when_event_set,
+    wait_exponential,
+)
+
+from orchestrator.errors import InfrastructureError, NoSlotError
+from orchestrator.escape import plain
+from orchestrator.records.journal import Recorder
+
+PAUSE = 0.5  # seconds before a second attempt; each further pause is twice as long
+LONGEST_PAUSE = 8.0
+
+T = TypeVar("T")
+
+
+class QuarantineError(Exception):
+    """The infrastructure failed each attempt at this candidate, and was sound before the last one and after it."""
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Attempts at something for one candidate, `retries` more of them after a failure, each journaled by `record`.
+
+    `prove` raises InfrastructureError where no container can be started now.
+    """
+
+    retries: int
+    record: Recorder
+    prove: Callable[[], None]
+    pause: float = PAUSE
+    _called_off: threading.Event = field(default_factory=threading.Event)
+
+    def call_off(self) -> None:
+        """Let no attempt follow another, and hold nothing against a candidate any more; from any thread."""
+        self._called_off.set()
+
+    @property
+    def called_off(self) -> bool:
+        """Whether nobody waits for what is being tried."""
+        return self._called_off.is_set()
+
+    def called_off_within(self, seconds: float) -> bool:
+        """Wait so long at most for nobody to wait any more, and say whether that is so."""
+        return self._called_off.wait(seconds)
+
+    def of(self, candidate_id: str, work: Callable[[], T]) -> T:
+        """Return what `work` returns, tried within bounds.
+
+        Raises:
+            InfrastructureError: the last attempt's.
+        """
+        attempts = Retrying(
+            retry=retry_if_exception_type(InfrastructureError) & retry_if_not_exception_type(NoSlotError),
+            stop=stop_any(stop_after_attempt(1 + self.retries), stop_when_event_set(self._called_off)),
+            wait=wait_exponential(multiplier=self.pause, max=LONGEST_PAUSE),
+            before_sleep=lambda state: self._failed(candidate_id, state),
+            reraise=True,
+        )
+        return attempts(work)
+
+    def to_the_last(self, candidate_id: str, work: Callable[[], T]) -> T:
+        """Do as `of` does, and past the bounds find out whose fault it is, by one more attempt between two proofs.
+
+        An engine that was started again, or went away for a while, is nothing to hold against a candidate.
+
+        Raises:
+            InfrastructureError: no container can be started, or the evaluation was called off.
+            QuarantineError: containers can be started, and this candidate's alone failed.
+        """
+        try:
+            return self.of(candidate_id, work)
+        except NoSlotError:
+            raise
+        except InfrastructureError:
+            self._sound()
+        try:
+            return work()
+        except NoSlotError:
+            raise
+        except InfrastructureError as error:
+            self._sound()
+            raise QuarantineError(str(error)) from error
+
+    def _sound(self) -> None:
+        if self.called_off:
+            raise InfrastructureError("the evaluation was called off")
+        self.prove()
+
+    def _failed(self, candidate_id: str, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        failed = {"candidate_id": candidate_id, "attempt": state.attempt_number, "cause": plain(str(error))}
+        with suppress(InfrastructureError):  # a disk that is full may have been the cause, and is tried again
+            self.record("retry", failed)

@@ -1,0 +1,1 @@
+"""What the language model is asked, who answers, and the program in its answer."""

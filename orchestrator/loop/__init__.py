@@ -1,0 +1,1 @@
+"""Fine-tune, generate, evaluate, decide, and again: the cycles of one run."""

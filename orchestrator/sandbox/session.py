@@ -1,0 +1,182 @@
+"""Starts containers of the configured image and runtime, for the evaluator and for the parser."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from orchestrator.errors import InfrastructureError
+from orchestrator.machine import gpus
+from orchestrator.records import digest
+from orchestrator.records.journal import Recorder, unrecorded
+from orchestrator.sandbox.cgroup import ControlGroup
+from orchestrator.sandbox.container import Container
+from orchestrator.sandbox.engine import components, connect, endpoint, engine_errors
+from orchestrator.sandbox.image import local_image
+from orchestrator.sandbox.lease import clear, group_name, reap
+from orchestrator.sandbox.lockdown import Spec
+from orchestrator.sandbox.parser import Parser
+from orchestrator.sandbox.pool import Starting
+from orchestrator.sections import SandboxConfig
+from orchestrator.shipped import shipped
+
+SECCOMP = "docker/seccomp.json"
+VERSION_SECONDS = 10
+CLEARINGS = 3  # attempts to leave no container behind
+GVISOR_PIDS = 1024  # below this the sentry itself starves
+
+
+class Containers:
+    """A connection to the engine with one image, one runtime and one set of limits; a context manager.
+
+    Leaving it raises InfrastructureError where a container may be left behind: whoever starts next reaps it.
+
+    `record` learns of every container that was started, with the limits read back, and of those that were reaped.
+    """
+
+    def __init__(self, sandbox: SandboxConfig, *, owner: str, record: Recorder = unrecorded) -> None:
+        self._sandbox = sandbox
+        self._owner = owner
+        self._record = record
+        self._groups: dict[str, ControlGroup] = {}
+
+    def __enter__(self) -> Self:
+        self._client = connect()
+        try:
+            image = local_image(self._sandbox.image)
+            self._image, self._packages = image.id, image.packages
+            self._seccomp = shipped(SECCOMP).read_text(encoding="utf-8")
+            with engine_errors("reading the engine's settings"):
+                self._info: dict[str, Any] = self._client.info()
+            _check_runtime(self._sandbox.runtime, self._info)
+            if reaped := reap(self._client, driver=self._driver):
+                self._record("reaped", {"containers": reaped})
+        except BaseException:
+            self._client.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        attempts = Retrying(
+            retry=retry_if_exception_type(InfrastructureError),
+            stop=stop_after_attempt(1 if kind is not None else CLEARINGS),
+            wait=wait_exponential(multiplier=0.5, max=8),
+            reraise=True,
+        )
+        try:
+            attempts(clear, self._client, self._groups)
+        except InfrastructureError:
+            if kind is None:  # else what is under way says more
+                raise
+        finally:
+            self._client.close()
+
+    def supervisor(self, *, train: Path, gpu: str | None, slot: int | None = None) -> Container:
+        """Start a container for one candidate, with the folder `train` read-only inside, and wait until it is ready."""
+        return self.starting(train=train, gpu=gpu, slot=slot).ready()
+
+    def starting(self, *, train: Path, gpu: str | None, slot: int | None = None) -> Starting:
+        """Start a container for one candidate, and return it before it is ready."""
+        container = self._start("supervise", train=train, gpu=gpu, slot=slot)
+        return Starting(container, seconds=self._sandbox.deadlines.ready)
+
+    def parser(self, *, shingle: int) -> Parser:
+        """Return a parser whose container starts with the first program; `shingle` is in tokens."""
+        return Parser(
+            lambda: self._start("parse", train=None, gpu=None),
+            uses=self._sandbox.parser_uses,
+            deadline=self._sandbox.deadlines.parse,
+            ready=self._sandbox.deadlines.ready,
+            shingle=shingle,
+        )
+
+    def prove(self, *, train: Path, gpus: Iterable[str | None] | None = None) -> None:
+        """Raise InfrastructureError unless a container can be started now, with each of `gpus`; all where omitted."""
+        for gpu in (self._sandbox.gpus or (None,)) if gpus is None else gpus:
+            self.supervisor(train=train, gpu=gpu).close()
+
+    def abandon(self, container: Container) -> None:
+        """Leave a container alone that is stuck: who leaves does not wait for it."""
+        self._groups.pop(container.group.name, None)
+
+    @property
+    def endpoint(self) -> str:
+        """The address of the engine, which DOCKER_HOST may have moved to another machine."""
+        return endpoint(self._client)
+
+    def describe(self) -> dict[str, Any]:
+        """Return where candidates run: whatever could change an accuracy or the strength of the lockdown."""
+        return {
+            "image": self._image,
+            "packages": self._packages,
+            "engine": self._info.get("ServerVersion"),
+            "kernel": self._info.get("KernelVersion"),
+            "runtime": self._sandbox.runtime,
+            "device": list(self._sandbox.gpus) or "cpu",
+            **({"gpus": list(gpus())} if self._sandbox.gpus else {}),
+            "threads": self._sandbox.threads,
+            "seccomp": digest(self._seccomp.encode()),
+        }
+
+    def components(self) -> dict[str, str]:
+        """Return the versions of the engine's parts, and of the runtime where it is another than the engine's own."""
+        found = components(self._client)
+        path = self._info.get("Runtimes", {}).get(self._sandbox.runtime, {}).get("path", "")
+        stated = _stated_version(path) if self._sandbox.runtime not in found else None
+        return found if stated is None else found | {self._sandbox.runtime: stated}
+
+    def _start(self, mode: str, *, train: Path | None, gpu: str | None, slot: int | None = None) -> Container:
+        sandbox = self._sandbox
+        limits = sandbox.limits
+        if sandbox.runtime == "runsc" and limits.pids < GVISOR_PIDS:
+            limits = limits.model_copy(update={"pids": GVISOR_PIDS})
+        spec = Spec(
+            image=self._image,
+            mode=mode,
+            runtime=sandbox.runtime,
+            limits=limits,
+            life=sandbox.deadlines.life,
+            seccomp=self._seccomp,
+            owner=self._owner,
+            threads=sandbox.threads,
+            train=train,
+            gpu=gpu,
+        )
+        group = ControlGroup(name=group_name(), driver=self._driver)
+        self._groups[group.name] = group
+        container = Container.start(self._client, spec, group=group)
+        created = {"container_id": container.id, "mode": mode, "slot": slot, "gpu": gpu, "runtime": sandbox.runtime}
+        try:
+            self._record("container", created | {"image": self._image, "limits": container.limits})
+        except BaseException:
+            container.close()
+            raise
+        return container
+
+    @property
+    def _driver(self) -> str:
+        return str(self._info.get("CgroupDriver", "cgroupfs"))
+
+
+def _stated_version(path: str) -> str | None:
+    """Return the first line that the runtime at `path` says of its version; None where it is not on this machine."""
+    try:
+        command = [path, "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=VERSION_SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.partition("\n")[0].strip() or None
+
+
+def _check_runtime(runtime: str, info: dict[str, Any]) -> None:
+    runtimes = info.get("Runtimes", {})
+    if runtime not in runtimes:
+        known = ", ".join(sorted(runtimes))
+        raise InfrastructureError(f"sandbox.runtime is {runtime}; the engine knows only {known}")

@@ -1,0 +1,89 @@
+"""The command line: every command is documented, help is fast, errors are one message with the right exit status."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from orchestrator.cli import main
+
+HEAVY = ("torch", "transformers", "peft", "scipy", "datasketch", "docker", "duckdb", "rich", "numpy")
+QUICKSTART = str(Path(__file__).parents[3] / "configs" / "quickstart.yaml")
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+ALL = dict(commands(main))
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_is_documented_and_so_is_every_option(path: tuple[str, ...]) -> None:
+    command = ALL[path]
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+    shown = CliRunner().invoke(main, [*path, "--help"])
+    assert shown.exit_code == 0
+    assert command.help.splitlines()[0][:40] in " ".join(shown.output.split())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom orchestrator.cli import main\n"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_package_prints_nothing_and_brings_no_torch() -> None:
+    code = "import orchestrator, sys; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (
+            ["cycle", "--config", QUICKSTART, "--set", "budget.candidats=3"],
+            ", with --set budget.candidats=3: budget.candidats: there is no such key",
+        ),
+        (["audit", "list", "any", "--state", "fine"], "'quarantined'"),
+        (["cycle", "--config", "missing.yaml"], "missing.yaml"),
+        (["cycle", "--config", QUICKSTART, "--cycles", "0"], "--cycles"),
+        (["cycle"], "--config"),
+        (["evaluate"], "FILES"),
+        (["evaluate", "missing.py"], "missing.py"),
+        (["report", "missing"], "holds no run"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_bad_usage_is_one_message_that_names_it_and_exits_with_2(arguments: list[str], named: str) -> None:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert named in done.stderr
+    assert "Traceback" not in done.output
+    assert done.stdout == ""
+
+
+def test_a_reader_that_has_read_enough_is_no_failure_of_the_infrastructure() -> None:
+    command = [sys.executable, "-m", "orchestrator", "audit", "query", "--views"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""

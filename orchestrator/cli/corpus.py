@@ -68,8 +68,7 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
     from orchestrator.corpus.build import curate
     from orchestrator.corpus.stages import entries
     from orchestrator.records import Entry
-    from orchestrator.run.ledger import Ledger
-    from orchestrator.run.store import Store
+    from orchestrator.run import Ledger, Store
 
     config = configured(config_path, overrides)
     out.mkdir(parents=True, exist_ok=True)
@@ -142,7 +141,7 @@ def corpus_qualify(
     """
     from orchestrator.cli.waiting import Waiting
     from orchestrator.corpus.build import curated, qualifications
-    from orchestrator.evaluation.dataset import prepare
+    from orchestrator.evaluation import prepare
     from orchestrator.progress import Guessing, duration
 
     config = configured(config_path, overrides)

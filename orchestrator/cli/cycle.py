@@ -29,13 +29,13 @@ def cycle(
 
     Running it again continues after whatever is whole and computes none of that again.
     """
+    from orchestrator.loop import Loop
     from orchestrator.loop.assembly import real_parts
-    from orchestrator.loop.cycle import Loop
     from orchestrator.loop.preflight import check, rehearse
-    from orchestrator.report.console import Cycles, View, states_table
+    from orchestrator.report import Cycles, View
+    from orchestrator.report.console import states_table
     from orchestrator.report.tensorboard import tracking
-    from orchestrator.run.folder import RunFolder
-    from orchestrator.run.ledger import run_lock
+    from orchestrator.run import RunFolder, run_lock
 
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
     folder = runs / run_name(config.name if name is None else name)

@@ -24,7 +24,7 @@ def doctor(ctx: click.Context, *, config_path: Path | None, overrides: tuple[str
     from rich.text import Text
 
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.evaluation.dataset import prepare
+    from orchestrator.evaluation import prepare
     from orchestrator.evaluation.doctor import examine, probes
     from orchestrator.sandbox.host import machine
 

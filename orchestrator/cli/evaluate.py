@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from orchestrator.config import Config
-    from orchestrator.evaluation.dataset import Prepared
-    from orchestrator.evaluation.seam import Submission
+    from orchestrator.evaluation import Prepared, Submission
     from orchestrator.records import Verdict
 
 ID_DIGITS = 16
@@ -54,7 +53,7 @@ def evaluate(
     when every program got a verdict, whatever it was, and 1 when the infrastructure failed on one (`quarantined`).
     """
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.evaluation.dataset import prepare
+    from orchestrator.evaluation import prepare
     from orchestrator.progress import Guessing
     from orchestrator.sandbox.engine import engine_address
 
@@ -82,9 +81,9 @@ def _verdicts(
     files: tuple[Path, ...], config: Config, *, prepared: Prepared, cache: Path
 ) -> Iterator[tuple[Path, Verdict]]:
     """Yield each file with its verdict, in the order given."""
-    from orchestrator.evaluation.evaluator import SandboxEvaluator
+    from orchestrator.evaluation import SandboxEvaluator
+    from orchestrator.run import Store
     from orchestrator.run.keys import machine_key
-    from orchestrator.run.store import Store
 
     store = Store(cache / "evaluate" / "objects")
     key = machine_key(cache, config.protocol.hash())  # so that a program that is evaluated again gets the same verdict
@@ -96,7 +95,7 @@ def _verdicts(
 
 def _submission(path: Path) -> Submission:
     """Name a program after its content, so that the same program is the same candidate wherever it lies."""
-    from orchestrator.evaluation.seam import Submission
+    from orchestrator.evaluation import Submission
     from orchestrator.records import digest
 
     source = path.read_bytes()

@@ -74,8 +74,8 @@ def finetune(
     from orchestrator.loop.assembly import trainer
     from orchestrator.progress import StageBegins
     from orchestrator.records import Entry, derived_seed
-    from orchestrator.report.console import View
-    from orchestrator.run.ledger import Ledger
+    from orchestrator.report import View
+    from orchestrator.run import Ledger
 
     config = configured(config_path, overrides)
     if out.exists():

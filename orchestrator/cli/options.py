@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from orchestrator.run.folder import RunFolder
+    from orchestrator.run import RunFolder
 
 QUICKSTART = "configs/quickstart.yaml"
 PLAIN_WIDTH = 200
@@ -80,7 +80,7 @@ def configured(config_path: Path | None, overrides: tuple[str, ...]) -> Config:
 
 def opened(run: str, runs: Path) -> RunFolder:
     """Return the run that `run` names: a folder, or a name under `runs`."""
-    from orchestrator.run.folder import RunFolder
+    from orchestrator.run import RunFolder
 
     folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
     return RunFolder.load(folder, report=lambda message: click.echo(message, err=True))

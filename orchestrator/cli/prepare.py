@@ -22,7 +22,7 @@ def data() -> None:
 def data_prepare(*, config_path: Path | None, overrides: tuple[str, ...], cache: Path) -> None:
     """Lay out the data set of the configuration's protocol, unless it is there and unchanged."""
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.evaluation.dataset import prepare
+    from orchestrator.evaluation import prepare
 
     config = configured(config_path, overrides)
     with Waiting(prose(), f"laying out {config.protocol.dataset}"):

@@ -10,7 +10,7 @@ import click
 from orchestrator.cli.options import NEW_FOLDER, data, json_option, print_json, runs_option, several
 
 if TYPE_CHECKING:
-    from orchestrator.run.folder import RunFolder
+    from orchestrator.run import RunFolder
 
 
 @click.command()
@@ -31,7 +31,8 @@ def report(*, names: tuple[str, ...], runs: Path, out: Path | None, gallery: int
     With --out, OUT/report.html and OUT/report.md place the runs side by side, beside the paper's numbers, with figures
     and a gallery of admitted programs; OUT/RUN/summary.json holds each run's numbers.
     """
-    from orchestrator.report.writing import named, write
+    from orchestrator.report import write
+    from orchestrator.report.writing import named
 
     folders = list(several(names, runs).values())
     if out is not None:
@@ -45,7 +46,8 @@ def report(*, names: tuple[str, ...], runs: Path, out: Path | None, gallery: int
 def _cycles(folder: RunFolder, *, jsonl: bool, name: str | None) -> None:
     """Print the whole cycles of one run, under its name where there are several."""
     from orchestrator.escape import escaped_line
-    from orchestrator.report.console import Cycles, states_table
+    from orchestrator.report import Cycles
+    from orchestrator.report.console import states_table
 
     summaries = [one for cycle in folder.cycles() if cycle.summary.whole for one in cycle.summary.read()]
     if jsonl:

@@ -16,18 +16,15 @@ from orchestrator.corpus.parse_cache import Inspect, Inspections
 from orchestrator.corpus.qualify import Qualification, Seed, qualify
 from orchestrator.corpus.stages import Curation
 from orchestrator.errors import InfrastructureError
-from orchestrator.evaluation.dataset import prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.language_model import assets
-from orchestrator.language_model.tokens import LlmTokens
+from orchestrator.evaluation import SandboxEvaluator, prepare
+from orchestrator.language_model import LlmTokens, assets
 from orchestrator.progress import Report, silent
 from orchestrator.records import Digest, Failed, canonical, digest
 from orchestrator.records.journal import Recorder, unrecorded
+from orchestrator.run import Store
 from orchestrator.run.keys import machine_key
-from orchestrator.run.store import Store
+from orchestrator.sandbox import Parsers, Sandbox
 from orchestrator.sandbox.image import local_image
-from orchestrator.sandbox.parser import Parsers
-from orchestrator.sandbox.session import Containers
 from orchestrator.sections import SandboxConfig
 
 OWNER = "corpus"
@@ -89,7 +86,7 @@ def _inspection(config: Config, cache: Path, *, record: Recorder = unrecorded) -
     """Give what inspects programs: in parser containers, several at once, unless an earlier answer is in the cache."""
     shingle = config.novelty.shingle
     sandbox = _sandbox(config.sandbox)
-    with Containers(sandbox, owner=OWNER, record=record) as containers:
+    with Sandbox(sandbox, owner=OWNER, record=record) as containers:
         parsers = Parsers(
             lambda: containers.parser(shingle=shingle),
             lanes=len(os.sched_getaffinity(0)) + 1,

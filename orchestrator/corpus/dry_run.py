@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from orchestrator.config import Config
 from orchestrator.corpus.qualify import Seed, cut_torn_line
 from orchestrator.errors import InfrastructureError
-from orchestrator.evaluation.seam import Evaluator, Submission
+from orchestrator.evaluation import Evaluator, Submission
 from orchestrator.progress import Report, duration
 from orchestrator.records import STAGES, Digest, Failed, Line, Verdict, canonical, digest
 from orchestrator.sections import SandboxConfig

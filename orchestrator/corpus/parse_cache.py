@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import Digest, canonical
-from orchestrator.sandbox.parser import Findings, Parsed
+from orchestrator.sandbox import Parsed
+from orchestrator.sandbox.parser import Findings
 
 KEPT = 4  # files: those of the parsers that were used last
 SIZE_LIMIT = 512 << 20  # bytes of a file, beyond which nothing is added to it

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from orchestrator.config import Config
 from orchestrator.errors import ConfigError, InfrastructureError
-from orchestrator.evaluation.seam import Evaluator, Submission
+from orchestrator.evaluation import Evaluator, Submission
 from orchestrator.records import Count, Digest, Fraction, Line, VerdictState, digest
 
 DATA = Path(__file__).parent / "data"

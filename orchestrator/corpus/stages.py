@@ -21,10 +21,10 @@ from orchestrator.errors import ConfigError
 from orchestrator.language_model.assets import pinned
 from orchestrator.language_model.prompts import Task, infill, pair
 from orchestrator.records import Entry, Message, derived_seed
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 
 if TYPE_CHECKING:
-    from orchestrator.sandbox.parser import Parsed
+    from orchestrator.sandbox import Parsed
 
 EXACT = ("lr", "momentum")
 

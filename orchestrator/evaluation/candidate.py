@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from orchestrator.escape import plain
 from orchestrator.evaluation.seam import Submission
 from orchestrator.records import Candidate, Program, Refusal
-from orchestrator.run.store import Store
-from orchestrator.sandbox.parser import Parsed, Parser
+from orchestrator.run import Store
+from orchestrator.sandbox import Parsed, Parser
 
 
 @dataclass(frozen=True)

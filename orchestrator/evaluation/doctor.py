@@ -14,7 +14,7 @@ from orchestrator.evaluation.dataset import COPIES, images_size
 from orchestrator.evaluation.evaluator import SandboxEvaluator
 from orchestrator.evaluation.seam import Submission
 from orchestrator.records import Limits, Verdict
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 
 if TYPE_CHECKING:
     from orchestrator.evaluation.dataset import Prepared

@@ -28,10 +28,10 @@ from orchestrator.evaluation.verdict import Answers, Epoch, Terms, judge, quaran
 from orchestrator.machine import LOOK, Headroom, check_machine
 from orchestrator.records import Candidate, Evaluation, Execution, Reply, canonical, derived_seed
 from orchestrator.records.journal import Recorder, unrecorded
-from orchestrator.run.store import Store
+from orchestrator.run import Store
+from orchestrator.sandbox import Pool, Sandbox
 from orchestrator.sandbox.container import Container
-from orchestrator.sandbox.pool import Pool, Starting
-from orchestrator.sandbox.session import Containers
+from orchestrator.sandbox.pool import Starting
 from orchestrator.sandbox.slots import Slot, Slots, broken_gpu
 
 
@@ -69,7 +69,7 @@ class SandboxEvaluator:
         config, sandbox = self._config, self._config.sandbox
         with ExitStack() as stack:
             self._containers = stack.enter_context(
-                Containers(sandbox, owner=hashlib.sha256(self._key).hexdigest()[:16], record=self._record)
+                Sandbox(sandbox, owner=hashlib.sha256(self._key).hexdigest()[:16], record=self._record)
             )
             environment = self._store.put(canonical(self._containers.describe()))
             budget = config.admission.parameter_budget if config.admission.enforce_budget else None

@@ -16,11 +16,9 @@ from orchestrator.evaluation.dataset import Prepared
 from orchestrator.evaluation.evaluator import SandboxEvaluator
 from orchestrator.evaluation.seam import Evaluator, Submission
 from orchestrator.records import Digest, Provenance, Verdict
-from orchestrator.run import provenance
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder, Store, provenance
 from orchestrator.run.history import History
 from orchestrator.run.keys import host_key
-from orchestrator.run.store import Store
 
 RESULT = ("state", "stage", "accuracy", "predictions")  # what must repeat; the rest is measured or claimed
 

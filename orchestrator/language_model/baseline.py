@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import Entry, GenerationChunk, Message, Sampled, derived_seed
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 
 
 class CorpusGenerator:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.corpus.novelty import Index, Sketch
+from orchestrator.corpus import Index
+from orchestrator.corpus.novelty import Sketch
 from orchestrator.records import Decision, Neighbour, Novelty
 from orchestrator.sections import AdmissionConfig, NoveltyConfig
 

@@ -11,23 +11,16 @@ from orchestrator.config import Config
 from orchestrator.corpus import filters, stages
 from orchestrator.corpus.build import curate
 from orchestrator.errors import ConfigError
-from orchestrator.evaluation.dataset import Prepared, prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.evaluation.seam import Evaluator
-from orchestrator.language_model import assets, prompts
+from orchestrator.evaluation import Evaluator, Prepared, SandboxEvaluator, prepare
+from orchestrator.language_model import Generator, LlmGenerator, LlmTokens, LlmTrainer, Trainer, assets, prompts
 from orchestrator.language_model.baseline import CorpusGenerator
-from orchestrator.language_model.local import LlmGenerator, LlmTrainer
-from orchestrator.language_model.seam import Generator, Trainer
-from orchestrator.language_model.tokens import LlmTokens
 from orchestrator.loop.cycle import Parts
 from orchestrator.progress import Note, Observer, unobserved
 from orchestrator.records import Entry, Message, canonical
-from orchestrator.run import provenance
+from orchestrator.run import RunFolder, Store, provenance
 from orchestrator.run.chain import commitment
-from orchestrator.run.folder import RunFolder
 from orchestrator.run.keys import host_key
-from orchestrator.run.store import Store
-from orchestrator.sandbox.session import Containers
+from orchestrator.sandbox import Sandbox
 
 OWNER = "run"
 
@@ -66,7 +59,7 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
         return generator(config, cache=cache, log=log, observe=observe)
 
     def reap() -> None:
-        with Containers(config.sandbox, owner=OWNER, record=run.record) as containers:  # whoever connects reaps first
+        with Sandbox(config.sandbox, owner=OWNER, record=run.record) as containers:  # whoever connects reaps first
             observe(Note(f"containers run at {containers.endpoint}"))
 
     return Parts(
@@ -120,7 +113,7 @@ def sandbox(
     run: RunFolder, prepared: Prepared, *, cache: Path, model_hash: Callable[[], str | None] = lambda: None
 ) -> Iterator[Evaluator]:
     """Start the evaluator of a run, and record under what circumstances; `model_hash` gives that of the base model."""
-    with Containers(run.config.sandbox, owner=OWNER, record=run.record) as containers:
+    with Sandbox(run.config.sandbox, owner=OWNER, record=run.record) as containers:
         surroundings, components = containers.describe(), containers.components()
     prompt = None
     if run.config.llm.sampler == "model":

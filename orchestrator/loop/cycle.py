@@ -9,19 +9,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.corpus.novelty import Index, Sketch
+from orchestrator.corpus import Index
+from orchestrator.corpus.novelty import Sketch
 from orchestrator.errors import ConfigError, InfrastructureError, LedgerError
 from orchestrator.escape import plain
-from orchestrator.evaluation.seam import Evaluator
-from orchestrator.language_model.seam import Generator, Trainer
+from orchestrator.evaluation import Evaluator
+from orchestrator.language_model import Generator, Trainer
 from orchestrator.loop.admission import Admission
 from orchestrator.loop.sampling import Sampling
 from orchestrator.progress import Guessing, Note, Observer, StageBegins, unobserved
 from orchestrator.records import Adapter, CycleSummary, Digest, Entry, Message, derived_seed
-from orchestrator.run import statistics
-from orchestrator.run.folder import CycleFolder, RunFolder
+from orchestrator.run import CycleFolder, RunFolder, Store, statistics
 from orchestrator.run.functional_duplicates import counted
-from orchestrator.run.store import Store
 from orchestrator.sections import StopConfig, dynamic
 
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.evaluation.seam import Submission
+from orchestrator.evaluation import Submission
 from orchestrator.loop.cycle import Parts
 from orchestrator.records import (
     Adapter,
@@ -33,8 +33,7 @@ from orchestrator.records import (
     canonical,
     digest,
 )
-from orchestrator.run.folder import RunFolder
-from orchestrator.run.store import Store
+from orchestrator.run import RunFolder, Store
 
 SURROUNDINGS = b'{"fake":"environment"}'
 ENVIRONMENT = digest(SURROUNDINGS)

@@ -8,11 +8,12 @@ from pathlib import Path
 from orchestrator.config import Config, contradictions
 from orchestrator.corpus import qualify, stages
 from orchestrator.errors import ConfigError
-from orchestrator.evaluation.dataset import check_size, prepare
+from orchestrator.evaluation import prepare
+from orchestrator.evaluation.dataset import check_size
 from orchestrator.language_model import assets, prompts
 from orchestrator.loop.assembly import OWNER
 from orchestrator.machine import check_machine
-from orchestrator.sandbox.session import Containers
+from orchestrator.sandbox import Sandbox
 
 FIRST_GPU = "0"  # on which the language model is, unless its device or the environment say another
 
@@ -63,5 +64,5 @@ def rehearse(config: Config, *, cache: Path) -> None:
     """
     prepared = prepare(config.protocol, cache)
     check_size(prepared, config)
-    with Containers(config.sandbox, owner=OWNER) as containers:
+    with Sandbox(config.sandbox, owner=OWNER) as containers:
         containers.prove(train=prepared.train_dir)

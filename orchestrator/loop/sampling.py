@@ -10,17 +10,16 @@ from pathlib import Path
 
 from orchestrator.config import Config
 from orchestrator.errors import InfrastructureError, LedgerError
-from orchestrator.evaluation.seam import Evaluator, Submission
+from orchestrator.evaluation import Evaluator, Submission
+from orchestrator.language_model import Generator
 from orchestrator.language_model.extract import extract
-from orchestrator.language_model.seam import Generator
 from orchestrator.loop import budget
 from orchestrator.loop.admission import Admission
 from orchestrator.loop.prefetch import Ahead
 from orchestrator.progress import Observer, StageBegins
 from orchestrator.records import Completion, CompletionMeasured, Evaluation, GenerationChunk, Message, Sampled
 from orchestrator.records.candidate import candidate_id
-from orchestrator.run.folder import CycleFolder
-from orchestrator.run.store import Store
+from orchestrator.run import CycleFolder, Store
 
 
 class Sampling:

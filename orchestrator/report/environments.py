@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.records import Digest, Provenance
+from orchestrator.run import Store
 from orchestrator.run.history import History
-from orchestrator.run.store import Store
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from orchestrator.escape import escaped
 from orchestrator.records import Digest, Neighbour
 from orchestrator.report.estimate import percent
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder, Store
 from orchestrator.run.functional_duplicates import twins
 from orchestrator.run.history import History
-from orchestrator.run.store import Store
 
 SHOWN = 12_000  # characters of a program, and of a diff
 LINES = 400  # of each program, shown and compared: these are texts that may be made to be slow to colour or to compare

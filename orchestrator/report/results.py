@@ -16,7 +16,7 @@ from orchestrator.report.estimate import Estimate, average, bound
 from orchestrator.report.failures import Failure, failures
 from orchestrator.report.gallery import Exhibit, gallery
 from orchestrator.report.totals import Pool, pooled
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from orchestrator.run.functional_duplicates import twins
 from orchestrator.run.history import History, histories
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from orchestrator.errors import ConfigError
 from orchestrator.progress import Event, Note, Observer, StageBegins
 from orchestrator.records import CycleSummary, FinetuneStep
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from orchestrator.sections import TrackerConfig
 
 FILES = "events.out.tfevents.{time}.orchestrate"  # another suffix than other tools give

@@ -11,7 +11,7 @@ from orchestrator.report.document import compose
 from orchestrator.report.figures import figures
 from orchestrator.report.panels import PANELS
 from orchestrator.report.results import Results
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 
 WRITTEN = ("report.md", "report.html")
 

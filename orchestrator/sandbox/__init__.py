@@ -1,1 +1,9 @@
 """Where untrusted code runs on one machine: engine, image, locked-down containers, parser, and pool of slots."""
+
+from __future__ import annotations
+
+from orchestrator.sandbox.parser import Parsed, Parser, Parsers
+from orchestrator.sandbox.pool import Pool
+from orchestrator.sandbox.session import Sandbox
+
+__all__ = ["Parsed", "Parser", "Parsers", "Pool", "Sandbox"]

@@ -187,7 +187,7 @@ class Pool:
 
 
 def _discard(container: Container) -> None:
-    """Close a container that nobody has used; its end is no reason to fail, as `Containers` looks for what is left."""
+    """Close a container that nobody has used; its end is no reason to fail, as `Sandbox` looks for what is left."""
     with contextlib.suppress(InfrastructureError):
         container.close()
 

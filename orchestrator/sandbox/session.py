@@ -31,7 +31,7 @@ CLEARINGS = 3  # attempts to leave no container behind
 GVISOR_PIDS = 1024  # below this the sentry itself starves
 
 
-class Containers:
+class Sandbox:
     """A connection to the engine with one image, one runtime and one set of limits; a context manager.
 
     Leaving it raises InfrastructureError where a container may be left behind: whoever starts next reaps it.

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 from tests.adversarial.suite import Result, cases, run
 
 TABLE = Path(__file__).parent.parent.parent / "docker" / "attacks.md"

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import Config, parse
-from orchestrator.evaluation.dataset import Prepared, prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.evaluation.seam import Submission
+from orchestrator.evaluation import Prepared, SandboxEvaluator, Submission, prepare
 from orchestrator.records import Verdict
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 
 FOLDER = Path(__file__).parent / "cases"
 CACHE = Path(__file__).parent.parent.parent / ".cache"

@@ -12,10 +12,9 @@ import numpy as np
 import psutil
 import pytest
 
-from orchestrator.evaluation.dataset import prepare
+from orchestrator.evaluation import prepare
 from orchestrator.records import Verdict
-from orchestrator.run.ledger import Ledger
-from orchestrator.run.store import Store
+from orchestrator.run import Ledger, Store
 from orchestrator.sandbox.cgroup import ROOT
 from orchestrator.sandbox.lease import group_name
 from tests.adversarial.suite import CACHE, CONTROL, Case, Result, cases, config, data_digest, run

@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from orchestrator.config import Config
-from orchestrator.evaluation.dataset import Prepared
+from orchestrator.evaluation import Prepared
 from tests.benchmarks.docker_run import job
 from tests.benchmarks.machine import output
 from tests.benchmarks.row import PROJECT, WORK

@@ -17,11 +17,9 @@ import click
 from orchestrator.config import Config, load
 from orchestrator.corpus import qualify
 from orchestrator.corpus.build import curated
-from orchestrator.evaluation.dataset import Prepared, prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.evaluation.seam import Submission
+from orchestrator.evaluation import Prepared, SandboxEvaluator, Submission, prepare
 from orchestrator.records import STAGES
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 from tests.benchmarks.bare_run import Bare
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample

@@ -14,10 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from orchestrator.config import load
-from orchestrator.evaluation.dataset import prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.evaluation.seam import Submission
-from orchestrator.run.store import Store
+from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
+from orchestrator.run import Store
 from tests.benchmarks import docker_run
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample

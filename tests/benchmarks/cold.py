@@ -12,10 +12,8 @@ import click
 import numpy as np
 
 from orchestrator.config import load
-from orchestrator.evaluation.dataset import prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.evaluation.seam import Submission
-from orchestrator.run.store import Store
+from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
+from orchestrator.run import Store
 from tests.benchmarks import docker_run
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from orchestrator.evaluation.dataset import Prepared, prepare
+from orchestrator.evaluation import Prepared, prepare
 from orchestrator.sections import Protocol
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from orchestrator.config import Config
-from orchestrator.evaluation.dataset import Prepared
+from orchestrator.evaluation import Prepared
 from orchestrator.records import derived_seed, digest
 from orchestrator.sandbox.lockdown import tmp_options
 from orchestrator.sandbox.session import SECCOMP

@@ -15,10 +15,8 @@ from tempfile import TemporaryDirectory
 import click
 
 from orchestrator.config import Config, load
-from orchestrator.evaluation.dataset import Prepared, prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.evaluation.seam import Submission
-from orchestrator.run.store import Store
+from orchestrator.evaluation import Prepared, SandboxEvaluator, Submission, prepare
+from orchestrator.run import Store
 from tests.benchmarks.bare_run import Bare
 from tests.benchmarks.row import CACHE, CONFIG, EPOCH, HONEST, PROJECT
 

@@ -23,7 +23,7 @@ from orchestrator.corpus.stages import entries
 from orchestrator.language_model import assets
 from orchestrator.language_model.worker import environment
 from orchestrator.records import Adapter, FinetuneJob, FinetuneStep
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 from tests.benchmarks import peers
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from datasketch import MinHash, MinHashLSH
 
-from orchestrator.corpus.novelty import Index
+from orchestrator.corpus import Index
 from orchestrator.sections import NoveltyConfig
 
 Shingles = npt.NDArray[np.uint64]

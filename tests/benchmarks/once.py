@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.language_model.seam import Trainer
+from orchestrator.language_model import Trainer
 from orchestrator.records import Adapter, Entry
 
 

@@ -16,11 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from orchestrator.config import Config, load
+from orchestrator.loop import Loop
 from orchestrator.loop.assembly import real_parts
-from orchestrator.loop.cycle import Loop
 from orchestrator.progress import Event, StageBegins
-from orchestrator.run.folder import RunFolder
-from orchestrator.run.ledger import run_lock
+from orchestrator.run import RunFolder, run_lock
 from tests.benchmarks.machine import settle
 from tests.benchmarks.once import Once
 from tests.benchmarks.result import Comparison, Goal, Sample

@@ -21,14 +21,12 @@ from typing import Any
 
 from orchestrator.config import Config, parse
 from orchestrator.errors import OrchestratorError
+from orchestrator.loop import Loop, Parts
 from orchestrator.loop.assembly import real_parts
-from orchestrator.loop.cycle import Loop, Parts
 from orchestrator.loop.fakes import fake_entry
 from orchestrator.progress import Event
 from orchestrator.records import Entry
-from orchestrator.run.folder import RunFolder
-from orchestrator.run.ledger import run_lock
-from orchestrator.run.store import Store
+from orchestrator.run import RunFolder, Store, run_lock
 from tests.faults.programs import CHUNK
 
 CACHE = Path(__file__).parents[2] / ".cache"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.evaluation.dataset import prepare
+from orchestrator.evaluation import prepare
 from orchestrator.run.regrade import Labels
 from orchestrator.run.verify import verify
 from tests.faults.cycle import CACHE, CYCLES, config

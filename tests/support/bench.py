@@ -11,12 +11,12 @@ import pytest
 
 from orchestrator.config import Config, parse
 from orchestrator.errors import InfrastructureError
-from orchestrator.loop.cycle import Loop
+from orchestrator.loop import Loop
 from orchestrator.loop.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
 from orchestrator.progress import Event
 from orchestrator.records import CycleSummary
+from orchestrator.run import RunFolder
 from orchestrator.run.chain import JOURNAL
-from orchestrator.run.folder import RunFolder
 
 
 def config(**sections: Any) -> Config:

@@ -7,8 +7,8 @@ from collections import deque
 from types import SimpleNamespace
 from typing import Any, cast
 
+from orchestrator.sandbox import Parser
 from orchestrator.sandbox.container import Arrival, Container
-from orchestrator.sandbox.parser import Parser
 from sandbox_image import wire
 from sandbox_image.parser import inspect
 

@@ -25,8 +25,7 @@ from orchestrator.records import (
     canonical,
     digest,
 )
-from orchestrator.run import statistics
-from orchestrator.run.folder import CycleFolder, RunFolder
+from orchestrator.run import CycleFolder, RunFolder, statistics
 from orchestrator.run.functional_duplicates import counted
 
 DATA: dict[str, Any] = {

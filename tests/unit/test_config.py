@@ -10,7 +10,7 @@ import yaml
 
 from orchestrator.config import dump, load, read
 from orchestrator.errors import ConfigError
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 
 BASE: dict[str, Any] = {
     "name": "base",

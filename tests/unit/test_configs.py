@@ -15,7 +15,7 @@ from orchestrator.corpus import qualify
 from orchestrator.errors import ConfigError
 from orchestrator.loop.preflight import check
 from orchestrator.records import canonical, digest
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from orchestrator.sections import Protocol
 
 CONFIGS = Path(__file__).parents[2] / "configs"

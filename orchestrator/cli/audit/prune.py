@@ -45,9 +45,8 @@ def audit_prune(
     Programs, predictions and ledgers always stay, and so does output that another candidate shares or that anything
     else refers to. A verdict without a time in the journal is as old as its ledger. `audit log` says what was pruned.
     """
-    from orchestrator.run.folder import RunFolder
+    from orchestrator.run import RunFolder, run_lock
     from orchestrator.run.history import verdict_times
-    from orchestrator.run.ledger import run_lock
     from orchestrator.run.retention import Policy, plan, prune
 
     folder = opened(run, runs)
@@ -73,8 +72,7 @@ def audit_prune_adapters(*, run: str, dry_run: bool, runs: Path) -> None:
     another machine and goes on there, is verified and reported on; what is lost is `generate` and `adapter export` from
     cycles of the past, and with llm.continue_adapter, or without llm.iterate, more cycles than the run has finished.
     """
-    from orchestrator.run.folder import RunFolder
-    from orchestrator.run.ledger import run_lock
+    from orchestrator.run import RunFolder, run_lock
     from orchestrator.run.retention import drop_adapters, sizes, spent
 
     folder = opened(run, runs)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from orchestrator.config import Config
     from orchestrator.evaluation.replay import Fact, Replay
-    from orchestrator.run.folder import RunFolder
+    from orchestrator.run import RunFolder
 
 DIFFERENT = 3
 
@@ -38,7 +38,7 @@ def audit_replay(
     Exit status: 0 where the result is the same, 3 where it differs, 1 where infrastructure failed, 2 for bad usage.
     """
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.evaluation.dataset import prepare
+    from orchestrator.evaluation import prepare
     from orchestrator.evaluation.replay import replay, sandboxed
     from orchestrator.progress import Guessing
     from orchestrator.run.history import history

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from orchestrator.records import Claimed, Verdict
-    from orchestrator.run.folder import RunFolder
+    from orchestrator.run import RunFolder
     from orchestrator.run.history import History
 
 DIFF_LINES = 120

@@ -55,7 +55,7 @@ def audit_verify(
     both. Outside are llm.log and the lock; the key only tells whether it is still the same.
     """
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.run.ledger import run_lock
+    from orchestrator.run import run_lock
     from orchestrator.run.verify import head, verify
 
     if head_only and expect_head is not None:
@@ -79,7 +79,7 @@ def audit_verify(
 
 
 def _labels(cache: Path) -> Callable[[Config], Labels]:
-    from orchestrator.evaluation.dataset import prepare
+    from orchestrator.evaluation import prepare
     from orchestrator.run.regrade import Labels
 
     def labels(config: Config) -> Labels:

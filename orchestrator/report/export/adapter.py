@@ -15,9 +15,9 @@ from orchestrator.language_model.prompts import messages
 from orchestrator.records import Adapter, Digest
 from orchestrator.report.export import cards
 from orchestrator.report.export.licences import Licence
+from orchestrator.run import CycleFolder, RunFolder
 from orchestrator.run.adapter_files import digests
 from orchestrator.run.chain import JOURNAL, added_up, read_chain
-from orchestrator.run.folder import CycleFolder, RunFolder
 
 WEIGHTS = "adapter_model.safetensors"
 SETTINGS = "adapter_config.json"

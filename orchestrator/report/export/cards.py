@@ -10,7 +10,7 @@ from orchestrator.config import Config
 from orchestrator.progress import Guessing
 from orchestrator.records import CycleSummary, Provenance
 from orchestrator.report.estimate import Estimate, percent
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 
 SURROUNDINGS = {
     "git_revision": "git revision",

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.errors import ConfigError
 from orchestrator.records import Claimed, Entry, Novelty
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from orchestrator.run.functional_duplicates import twins
 from orchestrator.run.query import SAFE
 

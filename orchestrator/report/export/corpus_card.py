@@ -10,7 +10,7 @@ from orchestrator.records import Entry
 from orchestrator.report.export import cards
 from orchestrator.report.export.corpus import CHAT, COLUMNS, JSON_LINES, NUMBER, WHOLE, Corpus
 from orchestrator.report.export.licences import Licence
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from orchestrator.run.history import guessing
 from orchestrator.run.provenance import corpus_hash
 

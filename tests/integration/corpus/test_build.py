@@ -14,10 +14,9 @@ from orchestrator.config import load
 from orchestrator.corpus import lemur
 from orchestrator.language_model import assets
 from orchestrator.records import Entry
-from orchestrator.run.ledger import Ledger
+from orchestrator.run import Ledger
+from orchestrator.sandbox import Parsers, Sandbox
 from orchestrator.sandbox.image import ensure
-from orchestrator.sandbox.parser import Parsers
-from orchestrator.sandbox.session import Containers
 
 pytestmark = pytest.mark.docker
 
@@ -109,7 +108,7 @@ def test_a_corpus_with_a_damaged_account_is_named(name: str, content: str, tmp_p
 def test_several_containers_say_what_one_says(models: tuple[lemur.Model, ...]) -> None:
     sources = [model.source for model in models[:60]] + [b"class Net(", b"\xff", b"(" * 100_000]
     sandbox = load(CONFIG, (f"sandbox.image={TAG}", "sandbox.limits.cpus=1")).sandbox
-    with Containers(sandbox, owner="test") as containers:
+    with Sandbox(sandbox, owner="test") as containers:
         parsers = Parsers(lambda: containers.parser(shingle=10), lanes=3, batch=20)
         found = list(parsers.parse_all(sources, complete=True, strip=True, compact=True))
         with containers.parser(shingle=10) as parser:

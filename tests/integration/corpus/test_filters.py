@@ -14,12 +14,10 @@ from llm.errors import WorkerError
 from orchestrator.cli import main
 from orchestrator.corpus.dry_run import dry_runs, rehearsal
 from orchestrator.corpus.qualify import Seed
-from orchestrator.evaluation.dataset import prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.language_model import assets
-from orchestrator.language_model.tokens import LlmTokens
+from orchestrator.evaluation import SandboxEvaluator, prepare
+from orchestrator.language_model import LlmTokens, assets
 from orchestrator.records import ModelSpec
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 from orchestrator.sandbox.image import ensure
 from tests.adversarial.suite import CACHE, config
 from tests.support import tiny_llm

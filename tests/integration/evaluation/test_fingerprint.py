@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from orchestrator.evaluation.dataset import prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.evaluation.seam import Submission
+from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
 from orchestrator.records import Verdict
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 from tests.adversarial.suite import CACHE, FOLDER, config
 
 pytestmark = pytest.mark.docker

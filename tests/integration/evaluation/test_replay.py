@@ -9,11 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orchestrator.cli import main
-from orchestrator.evaluation.dataset import prepare
-from orchestrator.evaluation.seam import Submission
+from orchestrator.evaluation import Submission, prepare
 from orchestrator.loop.assembly import sandbox
 from orchestrator.records import Completion, CompletionMeasured
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from tests.adversarial.suite import CACHE, CONTROL, FOLDER, config
 
 pytestmark = pytest.mark.docker

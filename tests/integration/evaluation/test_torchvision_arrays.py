@@ -18,7 +18,7 @@ import scipy.io
 from torchvision.datasets import CIFAR10, CIFAR100, SVHN
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.evaluation.dataset import Prepared, prepare
+from orchestrator.evaluation import Prepared, prepare
 from orchestrator.evaluation.originals import CLASSES, Raw, read_arrays, read_raw
 from orchestrator.evaluation.torchvision_arrays import write
 from orchestrator.sections import Protocol

@@ -20,7 +20,7 @@ from llm.finetune import prepare, steps
 from llm.generate import prefill, sample
 from llm.model import attach, load, prompt_ids
 from orchestrator.errors import InfrastructureError
-from orchestrator.language_model.local import LlmTrainer
+from orchestrator.language_model import LlmTrainer
 from orchestrator.records import (
     Adapter,
     Decoding,

@@ -14,7 +14,7 @@ from llm.generate import prefill, sample
 from llm.model import Loaded, load, prompt_ids
 from llm.sampling import Sampler
 from orchestrator.errors import InfrastructureError
-from orchestrator.language_model.local import LlmGenerator
+from orchestrator.language_model import LlmGenerator
 from orchestrator.records import Decoding, GenerationChunk, Message, ModelSpec, Sampled
 from tests.support import tiny_llm
 

@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 from tests.integration.test_blame import SLOW, by_the_engine, ending
 
-from orchestrator.evaluation.dataset import prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.evaluation.seam import Submission
+from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
 from orchestrator.records import Event
+from orchestrator.run import Journal, Store
 from orchestrator.run.chain import JOURNAL, read_chain
-from orchestrator.run.journal import Journal
-from orchestrator.run.store import Store
 from tests.adversarial.suite import CACHE, config
 
 pytestmark = pytest.mark.docker

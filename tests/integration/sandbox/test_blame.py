@@ -12,13 +12,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from orchestrator.evaluation.dataset import prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.evaluation.seam import Submission
+from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
 from orchestrator.records import Verdict
-from orchestrator.run.store import Store
+from orchestrator.run import Store
+from orchestrator.sandbox import Sandbox
 from orchestrator.sandbox.lease import PROCESS
-from orchestrator.sandbox.session import Containers
 from orchestrator.sections import SandboxConfig
 from tests.adversarial.suite import CACHE, FOLDER, config
 from tests.support.relay import Relay, relaying
@@ -139,7 +137,7 @@ def test_a_container_ends_by_itself_when_its_life_is_over(tmp_path: Path) -> Non
     deadlines = SandboxConfig().deadlines.model_copy(update={"life": 15})
     sandbox = SandboxConfig().model_copy(update={"deadlines": deadlines})
     client = docker.from_env()
-    with Containers(sandbox, owner="a short life") as containers:
+    with Sandbox(sandbox, owner="a short life") as containers:
         container = containers.starting(train=tmp_path, gpu=None).container
         try:
             assert client.api.wait(container.id, timeout=60)["StatusCode"] == 3

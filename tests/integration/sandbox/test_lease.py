@@ -9,9 +9,9 @@ from pathlib import Path
 import docker
 import pytest
 
+from orchestrator.sandbox import Sandbox
 from orchestrator.sandbox.cgroup import empty_groups
 from orchestrator.sandbox.lease import is_orphan, labels
-from orchestrator.sandbox.session import Containers
 from orchestrator.sections import SandboxConfig
 
 pytestmark = pytest.mark.docker
@@ -20,8 +20,8 @@ DIES_WITH_A_CONTAINER = """
 import os, signal, sys
 from pathlib import Path
 from orchestrator.sections import SandboxConfig
-from orchestrator.sandbox.session import Containers
-with Containers(SandboxConfig(), owner="a test that dies") as containers:
+from orchestrator.sandbox.session import Sandbox
+with Sandbox(SandboxConfig(), owner="a test that dies") as containers:
     container = containers.supervisor(train=Path(sys.argv[1]), gpu=None)
     print(container.id, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -35,9 +35,9 @@ def test_the_containers_of_a_killed_process_are_reaped_by_the_next_one(tmp_path:
     assert len(left) == 64, died.stderr
     client = docker.from_env()
     assert client.api.containers(all=True, filters={"id": left})
-    with Containers(SandboxConfig(), owner="a test that lives") as containers:
+    with Sandbox(SandboxConfig(), owner="a test that lives") as containers:
         alive = containers.supervisor(train=tmp_path, gpu=None)
-        with Containers(SandboxConfig(), owner="a neighbour"):
+        with Sandbox(SandboxConfig(), owner="a neighbour"):
             ids = {container["Id"] for container in client.api.containers(all=True)}
             assert left not in ids
             assert alive.id in ids
@@ -47,9 +47,9 @@ def test_the_containers_of_a_killed_process_are_reaped_by_the_next_one(tmp_path:
 
 def test_a_container_that_was_not_ended_goes_when_its_owner_leaves(tmp_path: Path) -> None:
     client = docker.from_env()
-    with Containers(SandboxConfig(), owner="a neighbour") as others:
+    with Sandbox(SandboxConfig(), owner="a neighbour") as others:
         neighbour = others.supervisor(train=tmp_path, gpu=None)
-        with Containers(SandboxConfig(), owner="one whose engine hung") as containers:
+        with Sandbox(SandboxConfig(), owner="one whose engine hung") as containers:
             left = containers.supervisor(train=tmp_path, gpu=None)
         ids = {container["Id"] for container in client.api.containers(all=True)}
         assert left.id not in ids

@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.evaluation.dataset import prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.evaluation.seam import Submission
+from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
 from orchestrator.machine import LOOK, Headroom
 from orchestrator.records import Verdict
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 from tests.adversarial.suite import CACHE, CONTROL, FOLDER, config
 
 pytestmark = pytest.mark.docker

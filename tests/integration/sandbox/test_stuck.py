@@ -12,11 +12,9 @@ import docker
 import pytest
 
 from orchestrator.errors import NoSlotError
-from orchestrator.evaluation.dataset import prepare
-from orchestrator.evaluation.evaluator import SandboxEvaluator
-from orchestrator.evaluation.seam import Submission
+from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
 from orchestrator.records import Verdict
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 from orchestrator.sandbox.cgroup import ControlGroup
 from orchestrator.sandbox.lease import PREFIX
 from tests.adversarial.suite import CACHE, CONTROL, FOLDER, config

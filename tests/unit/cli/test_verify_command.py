@@ -9,8 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orchestrator.cli import main
-from orchestrator.run.folder import RunFolder
-from orchestrator.run.ledger import run_lock
+from orchestrator.run import RunFolder, run_lock
 from orchestrator.run.verify import head
 from tests.support.bench import Bench, broken_and_resumed
 

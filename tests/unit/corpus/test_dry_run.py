@@ -12,10 +12,10 @@ from orchestrator.config import Config, load
 from orchestrator.corpus.dry_run import dry_runs, identity, rehearsal
 from orchestrator.corpus.qualify import Seed
 from orchestrator.errors import InfrastructureError
-from orchestrator.evaluation.seam import Evaluator, Submission
+from orchestrator.evaluation import Evaluator, Submission
 from orchestrator.loop.fakes import ENVIRONMENT, FakeEvaluator, program
 from orchestrator.records import Candidate, Claimed, Digest, Evaluation, Failed, FailedState, Measured, Stage, Verdict
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 
 PROTOCOL = "0" * 64
 QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"

@@ -11,7 +11,7 @@ from orchestrator.corpus.filters import fitting
 from orchestrator.errors import ConfigError
 from orchestrator.loop.fakes import fake_entry
 from orchestrator.records import Entry, Message
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 
 
 def entries(folder: Path) -> list[Entry]:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from datasketch import MinHash
 
-from orchestrator.corpus.novelty import SCHEME, Index, as_set, jaccard
+from orchestrator.corpus import Index
+from orchestrator.corpus.novelty import SCHEME, as_set, jaccard
 from orchestrator.sections import NoveltyConfig
 
 CONFIG = NoveltyConfig()

@@ -10,7 +10,8 @@ import pytest
 
 from orchestrator.corpus.parse_cache import KEPT, Inspections
 from orchestrator.records import digest
-from orchestrator.sandbox.parser import Findings, Parsed
+from orchestrator.sandbox import Parsed
+from orchestrator.sandbox.parser import Findings
 from sandbox_image.parser import inspect
 
 HEAD = b"class Net(nn.Module):\n    def __init__(self, in_shape, out_shape, prm, device):\n        pass\n"

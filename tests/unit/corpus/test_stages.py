@@ -15,10 +15,10 @@ from orchestrator.corpus import curation, qualify, representatives, stages
 from orchestrator.corpus.infill import MISSING
 from orchestrator.corpus.qualify import Seed
 from orchestrator.errors import ConfigError
-from orchestrator.evaluation.seam import Submission
+from orchestrator.evaluation import Submission
 from orchestrator.language_model.extract import extract
 from orchestrator.records import Candidate, Claimed, Evaluation, Measured, Verdict, digest
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 from orchestrator.sections import NoveltyConfig
 from sandbox_image.parser import Inspection
 from sandbox_image.parser import inspect as inspect_one

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pytest
 
 from orchestrator.errors import ConfigError, InfrastructureError
-from orchestrator.evaluation.dataset import folder_name, prepare, stratified
+from orchestrator.evaluation import prepare
+from orchestrator.evaluation.dataset import folder_name, stratified
 from orchestrator.evaluation.originals import framed, read_idx, resized
 from orchestrator.evaluation.torchvision_arrays import channels_first
 from orchestrator.sections import Protocol

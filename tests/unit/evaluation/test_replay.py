@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.evaluation import Submission
 from orchestrator.evaluation.replay import Replay, environments, hosts, replay, sandboxed
-from orchestrator.evaluation.seam import Submission
 from orchestrator.loop.fakes import FakeEvaluator
 from orchestrator.records import Evaluation
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder, Store
 from orchestrator.run.history import history
-from orchestrator.run.store import Store
 from tests.support.recorded_run import recorded
 
 PASSED, FAILED, NO_CODE = "c001-0003", "c001-0002", "c001-0000"

@@ -14,11 +14,11 @@ from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.language_model.baseline import CorpusGenerator
 from orchestrator.language_model.extract import extract
 from orchestrator.language_model.prompts import assistant
+from orchestrator.loop import Loop
 from orchestrator.loop.assembly import generator
-from orchestrator.loop.cycle import Loop
 from orchestrator.loop.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_entry, fake_parts
 from orchestrator.records import CycleSummary, Entry, GenerationChunk, Message, Sampled
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from orchestrator.run.verify import verify
 from tests.support.bench import Bench, config
 

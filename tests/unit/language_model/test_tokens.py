@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.language_model.tokens import LlmTokens
+from orchestrator.language_model import LlmTokens
 from orchestrator.records import Message, ModelSpec
 
 MODEL = ModelSpec(source="organisation/tiny", dtype="float32", device="cpu", threads=1)

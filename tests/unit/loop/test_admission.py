@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.corpus.novelty import Index
+from orchestrator.corpus import Index
 from orchestrator.loop.admission import Admission
 from orchestrator.loop.fakes import fake_shingles, program
 from orchestrator.records import Novelty

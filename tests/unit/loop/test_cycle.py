@@ -11,8 +11,8 @@ import pytest
 from orchestrator.errors import ConfigError, InfrastructureError, LedgerError
 from orchestrator.loop.cycle import should_stop
 from orchestrator.records import CycleSummary, Interval, digest
+from orchestrator.run import RunFolder
 from orchestrator.run.chain import JOURNAL
-from orchestrator.run.folder import RunFolder
 from orchestrator.sections import StopConfig
 from tests.support.bench import Bench, config
 

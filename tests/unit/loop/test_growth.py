@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.progress import Note
 from orchestrator.records import canonical, digest
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from tests.support.bench import Bench, config
 
 

@@ -8,9 +8,8 @@ from click.testing import CliRunner, Result
 
 from orchestrator.cli import main
 from orchestrator.config import load
+from orchestrator.run import RunFolder, run_lock
 from orchestrator.run.chain import JOURNAL
-from orchestrator.run.folder import RunFolder
-from orchestrator.run.ledger import run_lock
 
 QUICKSTART = str(Path(__file__).parents[3] / "configs" / "quickstart.yaml")
 

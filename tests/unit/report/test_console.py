@@ -11,7 +11,8 @@ from orchestrator.cli.options import PLAIN_WIDTH
 from orchestrator.config import parse
 from orchestrator.progress import Guessing, Note, StageBegins, duration
 from orchestrator.records import CycleSummary, FinetuneStep, Interval, Novelty, digest
-from orchestrator.report.console import Cycles, View, states_table
+from orchestrator.report import Cycles, View
+from orchestrator.report.console import states_table
 from orchestrator.report.funnel import Funnel
 
 CONFIG = parse(

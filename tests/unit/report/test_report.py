@@ -21,7 +21,7 @@ from orchestrator.report.figures import Figure
 from orchestrator.report.gallery import SHOWN, gallery
 from orchestrator.report.results import Results
 from orchestrator.report.writing import named
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from tests.support.recorded_run import DATA, recorded
 
 LOADING = {"src", "href", "xlink:href", "srcset", "poster", "action", "formaction", "data", "background"}

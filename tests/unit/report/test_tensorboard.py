@@ -13,12 +13,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from orchestrator.config import dump
 from orchestrator.errors import InfrastructureError
-from orchestrator.loop.cycle import Loop
+from orchestrator.loop import Loop
 from orchestrator.loop.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
 from orchestrator.progress import Event, Note, StageBegins
 from orchestrator.records import CycleSummary, FinetuneStep
 from orchestrator.report.tensorboard import LOSS, Tracker, numbers, tracking
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from orchestrator.sections import TrackerConfig
 from tests.support.bench import Bench, config
 

@@ -11,8 +11,7 @@ from click.testing import CliRunner
 from orchestrator.cli import main
 from orchestrator.errors import ConfigError, InfrastructureError, LedgerError
 from orchestrator.report.export.adapter import adapter_of, copy
-from orchestrator.run.folder import RunFolder
-from orchestrator.run.ledger import run_lock
+from orchestrator.run import RunFolder, run_lock
 from orchestrator.run.retention import drop_adapters, sizes, spent
 from orchestrator.run.verify import verify
 from tests.support.bench import Bench, config

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.records import CycleSummary, Entry, Novelty, Verdict, canonical, digest
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import Ledger, RunFolder
 from orchestrator.run.functional_duplicates import Functional, counted, twins
-from orchestrator.run.ledger import Ledger
 from orchestrator.run.provenance import corpus_hash
 from orchestrator.run.query import opened_database
 from tests.support.recorded_run import recorded

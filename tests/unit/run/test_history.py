@@ -12,10 +12,10 @@ from click.testing import CliRunner, Result
 
 from orchestrator.cli import main
 from orchestrator.config import parse
-from orchestrator.loop.cycle import Loop
+from orchestrator.loop import Loop
 from orchestrator.loop.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
 from orchestrator.records import digest
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from orchestrator.run.history import difference, history
 from tests.support.recorded_run import recorded
 

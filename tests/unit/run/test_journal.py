@@ -12,9 +12,8 @@ import pytest
 
 from orchestrator.errors import InfrastructureError, LedgerError
 from orchestrator.records import GENESIS, Candidate, Event, digest
+from orchestrator.run import Journal, RunFolder
 from orchestrator.run.chain import JOURNAL, added_up, compared, read_chain
-from orchestrator.run.folder import RunFolder
-from orchestrator.run.journal import Journal
 from tests.support.bench import Bench, config
 
 

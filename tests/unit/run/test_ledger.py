@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.errors import InfrastructureError, LedgerError
 from orchestrator.records import Candidate
-from orchestrator.run.ledger import Ledger, run_lock
+from orchestrator.run import Ledger, run_lock
 
 
 def candidate(index: int) -> Candidate:

@@ -9,8 +9,7 @@ from orchestrator import machine
 from orchestrator.config import load
 from orchestrator.language_model import assets
 from orchestrator.records import ModelSpec, Provenance, canonical, digest
-from orchestrator.run import provenance
-from orchestrator.run.ledger import Ledger
+from orchestrator.run import Ledger, provenance
 
 CONFIG = load(Path(__file__).parents[3] / "configs" / "quickstart.yaml")
 SANDBOX = {"image": "sha256:abc", "engine": "20.10.24", "runtime": "runc", "seccomp": digest(b"profile"), "kernel": "6"}

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from orchestrator.cli import main
 from orchestrator.errors import ConfigError, LedgerError
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder
 from orchestrator.run.query import Answer, opened_database
 from orchestrator.run.views import LEDGERS, VIEWS
 from tests.support.recorded_run import recorded

@@ -13,9 +13,8 @@ from click.testing import CliRunner, Result
 from orchestrator.cli import main
 from orchestrator.errors import LedgerError
 from orchestrator.records import Verdict
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder, run_lock
 from orchestrator.run.history import pruned, verdict_times
-from orchestrator.run.ledger import run_lock
 from orchestrator.run.retention import KINDS, LogsOf, Policy, plan, prune, sizes
 from orchestrator.run.verify import verify
 from tests.support.recorded_run import recorded

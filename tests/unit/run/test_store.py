@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import InfrastructureError, LedgerError
 from orchestrator.records import digest
-from orchestrator.run.store import Store
+from orchestrator.run import Store
 
 
 def test_content_comes_back_under_its_digest_and_leaves_no_temporary_file(tmp_path: Path) -> None:

@@ -16,10 +16,8 @@ from orchestrator.config import Config
 from orchestrator.errors import LedgerError, OrchestratorError
 from orchestrator.loop.fakes import LABELS
 from orchestrator.records import Verdict, canonical, digest
-from orchestrator.run import provenance
+from orchestrator.run import Journal, RunFolder, provenance
 from orchestrator.run.chain import JOURNAL
-from orchestrator.run.folder import RunFolder
-from orchestrator.run.journal import Journal
 from orchestrator.run.regrade import Labels
 from orchestrator.run.verify import head, verify
 from tests.support.bench import Bench, broken_and_resumed, config

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.sandbox.parser import Parser, Parsers
+from orchestrator.sandbox import Parser, Parsers
 from tests.support.parser_container import KILLER, ParserContainer, parser
 
 PROGRAMS = [b"x = %d\n" % number for number in range(100)]

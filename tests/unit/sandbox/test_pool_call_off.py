@@ -10,9 +10,9 @@ import pytest
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.machine import Headroom
+from orchestrator.sandbox import Parser, Pool
 from orchestrator.sandbox.container import Arrival, Container
-from orchestrator.sandbox.parser import Parser
-from orchestrator.sandbox.pool import Pool, Starting
+from orchestrator.sandbox.pool import Starting
 from orchestrator.sandbox.slots import Slot
 
 SECONDS = 60.0  # in which a call that was off would have shown

@@ -15,8 +15,8 @@ from orchestrator.config import Config
 from orchestrator.records import Adapter, AdapterMeasured, ModelSpec, digest
 from orchestrator.report.export import licences
 from orchestrator.report.export.adapter import BASE, SETTINGS, WEIGHTS
+from orchestrator.run import RunFolder
 from orchestrator.run.chain import JOURNAL
-from orchestrator.run.folder import RunFolder
 from tests.support.bench import Bench, config
 
 CONTENT = b"weights"

@@ -17,8 +17,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.loop.fakes import fake_entry
 from orchestrator.report.export.corpus import COLUMNS, corpus_of, rows
 from orchestrator.report.export.folder import new_folder
-from orchestrator.run import provenance
-from orchestrator.run.folder import RunFolder
+from orchestrator.run import RunFolder, provenance
 from orchestrator.run.functional_duplicates import twins
 from orchestrator.run.provenance import corpus_hash
 from orchestrator.run.query import opened_database

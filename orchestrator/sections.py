@@ -211,6 +211,11 @@ class AdmissionConfig(Section):
     enforce_budget: bool = False
     """Fail a program that claims more parameters than `parameter_budget`."""
 
+    @property
+    def reported(self) -> float | None:
+        """The accuracy whose share is reported: that which admits, or the one named in its place."""
+        return self.reported_threshold if self.threshold is None else self.threshold
+
 
 class Budget(Section):
     """How many candidates a cycle generates: a fixed number, or as many as it takes to admit enough."""

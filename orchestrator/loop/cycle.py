@@ -21,7 +21,7 @@ from orchestrator.progress import Guessing, Note, Observer, StageBegins, unobser
 from orchestrator.records import Adapter, CycleSummary, Digest, Entry, Message, derived_seed
 from orchestrator.run import CycleFolder, RunFolder, Store, statistics
 from orchestrator.run.functional_duplicates import counted
-from orchestrator.sections import StopConfig, dynamic
+from orchestrator.sections import StopConfig
 
 
 @dataclass(frozen=True)
@@ -144,13 +144,11 @@ class Loop:
                 if entry.shingles not in self._sketches:
                     self._sketches[entry.shingles] = known.sketch(self._run.store.get(entry.shingles))
                 known.add(entry.entry_id, self._sketches[entry.shingles])
-        target = config.budget.admitted if dynamic(config.budget, folder.number) else None
         admission = Admission(
-            novelty=config.novelty,
-            admission=config.admission,
+            config.rule(folder.number),
             known=known,
             fresh=Index(config.novelty),
-            target=target,
+            only_admitted=config.novelty.generation == "admitted",
         )
         Sampling(
             folder=folder,
@@ -190,7 +188,6 @@ class Loop:
 
     def _summarise(self, folder: CycleFolder, corpus: Sequence[Entry]) -> None:
         self._observe(StageBegins(cycle=folder.number, name="summarise"))
-        admission = self._config.admission
         before = len(corpus) if self._config.llm.iterate else len(self._run.corpus.read())
         after = before + len(folder.entries.read()) if self._config.llm.iterate else before
         summary = statistics.summarise(
@@ -199,7 +196,7 @@ class Loop:
             verdicts=folder.verdicts.read(),
             novelty=folder.novelty.read(),
             adapter=next(iter(folder.adapter.read()), None),
-            threshold=admission.reported_threshold if admission.threshold is None else admission.threshold,
+            threshold=self._config.admission.reported,
             corpus=(before, after),
             guessing=(self._parts.chance, self._parts.majority),
             protocol=self._config.protocol.hash(),

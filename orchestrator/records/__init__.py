@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.records.admission import Rule, Tally
 from orchestrator.records.candidate import Candidate, Program, Refusal
 from orchestrator.records.corpus import Entry, Neighbour, Novelty
 from orchestrator.records.counting import Counted, CountJob
@@ -90,11 +91,13 @@ __all__ = [
     "Record",
     "Refusal",
     "Reply",
+    "Rule",
     "Sampled",
     "Seconds",
     "SftSpec",
     "Stage",
     "StageFailure",
+    "Tally",
     "Verdict",
     "VerdictState",
     "canonical",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
@@ -19,6 +20,11 @@ class Neighbour(Record):
     exact: Fraction
 
 
+def novel(near: Iterable[Neighbour | None], *, tau: float) -> bool:
+    """Whether none of `near` is nearer than `tau` by its estimate."""
+    return all(one is None or one.estimate <= tau for one in near)
+
+
 class Novelty(Line):
     """What became of one valid candidate, with its nearest neighbours in the corpus and in its own cycle."""
 
@@ -32,7 +38,7 @@ class Novelty(Line):
 
     def is_novel(self, tau: float) -> bool:
         """Whether no neighbour is nearer than `tau` by its estimate, whatever was decided about the candidate."""
-        return all(near is None or near.estimate <= tau for near in (self.train, self.generation))
+        return novel((self.train, self.generation), tau=tau)
 
     def is_novel_exactly(self, tau: float) -> bool:
         """Whether the same neighbours are no nearer than `tau` by their exact Jaccard index."""

@@ -32,9 +32,7 @@ class View:
 
     def __init__(self, console: Console, config: Config) -> None:
         self._console = console
-        admission = config.admission
-        threshold = admission.reported_threshold if admission.threshold is None else admission.threshold
-        self._funnel = Funnel(threshold=threshold, tau=config.novelty.tau, cycles=config.cycles)
+        self._funnel = Funnel(threshold=config.admission.reported, tau=config.novelty.tau, cycles=config.cycles)
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._live = (

@@ -86,7 +86,7 @@ class Results:
     @property
     def threshold(self) -> str:
         """The accuracy that the share above is counted from, in words."""
-        threshold = self.summaries[0].threshold if self.summaries else self.config.admission.threshold
+        threshold = self.summaries[0].threshold if self.summaries else self.config.admission.reported
         return "no threshold" if threshold is None else bound(threshold)
 
     @cached_property

@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from orchestrator.config import Config
 from orchestrator.errors import LedgerError
-from orchestrator.records import Decision, Digest, Novelty, Verdict
+from orchestrator.records import Decision, Digest, Novelty, Tally, Verdict
 from orchestrator.records.candidate import candidate_id
 from orchestrator.run import statistics
 from orchestrator.run.folder import CycleFolder
-from orchestrator.sections import dynamic
 
 Get = Callable[[Digest], bytes]
 NOT_DERIVED = {"measured", "functional_duplicates", "fingerprinted"}  # seconds; and what needs the cycles before
@@ -131,25 +130,11 @@ def _check_decisions(folder: CycleFolder, config: Config) -> None:
 
 def decisions(records: Iterable[Novelty], config: Config, *, cycle: int) -> Iterator[tuple[Decision, int | None]]:
     """Yield what the accuracy and the neighbours of each record make of it, and the rejections before an admission."""
-    target = config.budget.admitted if dynamic(config.budget, cycle) else None
-    admitted = rejected = 0
+    rule, tally = config.rule(cycle), Tally()
     for record in records:
-        decision = _decision(record, config, met=target is not None and admitted >= target)
-        yield decision, rejected if decision == "admitted" else None
-        if decision == "admitted":
-            admitted, rejected = admitted + 1, 0
-        elif decision == "duplicate":
-            rejected += 1
-
-
-def _decision(record: Novelty, config: Config, *, met: bool) -> Decision:
-    threshold, novelty = config.admission.threshold, config.novelty
-    near = [one.estimate for one in (record.train, record.generation) if one is not None]
-    if met:
-        return "surplus"
-    if threshold is not None and record.accuracy <= threshold:
-        return "below_threshold"
-    return "duplicate" if novelty.enabled and any(estimate > novelty.tau for estimate in near) else "admitted"
+        decision = rule.decide(tally, accuracy=record.accuracy, near=(record.train, record.generation))
+        yield decision, tally.rejected if decision == "admitted" else None
+        tally = tally.after(decision)
 
 
 def _check_entries(folder: CycleFolder) -> None:
@@ -171,14 +156,14 @@ def _check_summary(folder: CycleFolder, config: Config, *, corpus: tuple[int, in
     if more:
         raise LedgerError(f"{folder.summary.path}, line 2: is a second summary")
     seeds, before = corpus
-    grows, admission = config.llm.iterate, config.admission
+    grows = config.llm.iterate
     derived = statistics.summarise(
         cycle=folder.number,
         completions=folder.completions.read(),
         verdicts=folder.verdicts.read(),
         novelty=folder.novelty.read(),
         adapter=None,
-        threshold=admission.reported_threshold if admission.threshold is None else admission.threshold,
+        threshold=config.admission.reported,
         corpus=(before, before + len(folder.entries.read())) if grows else (seeds, seeds),
         guessing=(summary.chance, summary.majority),
         protocol=config.protocol.hash(),

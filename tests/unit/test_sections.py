@@ -1,10 +1,11 @@
-"""The configuration says of every key what it means."""
+"""The configuration says of every key what it means, and of two thresholds which one is reported."""
 
 from __future__ import annotations
 
 import pytest
 from pydantic import BaseModel
 
+from orchestrator.sections import AdmissionConfig
 from tests.docs.configuration import meanings, section_of, sections
 
 SECTIONS = dict(sections())
@@ -18,3 +19,9 @@ def test_every_section_is_found() -> None:
 def test_every_key_is_explained_under_it(section: type[BaseModel]) -> None:
     values = {name for name, field in section.model_fields.items() if section_of(field.annotation) is None}
     assert values <= set(meanings(section))
+
+
+def test_the_threshold_that_admits_is_reported_and_where_none_does_the_one_named_in_its_place() -> None:
+    assert AdmissionConfig(threshold=0.4).reported == 0.4
+    assert AdmissionConfig(threshold=None, reported_threshold=0.5).reported == 0.5
+    assert AdmissionConfig(threshold=None).reported is None

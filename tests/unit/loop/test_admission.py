@@ -7,8 +7,8 @@ import pytest
 from orchestrator.corpus import Index
 from orchestrator.loop.admission import Admission
 from orchestrator.loop.fakes import fake_shingles, program
-from orchestrator.records import Novelty
-from orchestrator.sections import AdmissionConfig, NoveltyConfig
+from orchestrator.records import Novelty, Rule
+from orchestrator.sections import NoveltyConfig
 
 THRESHOLD = 0.4
 
@@ -24,11 +24,10 @@ def admission(*, corpus: tuple[int, ...] = (), target: int | None = None, **nove
     for body in corpus:
         known.add(f"seed-{body}", shingles(body))
     return Admission(
-        novelty=config,
-        admission=AdmissionConfig(threshold=THRESHOLD),
+        Rule(threshold=THRESHOLD, tau=config.tau, target=target),
         known=known,
         fresh=Index(config),
-        target=target,
+        only_admitted=config.generation == "admitted",
     )
 
 

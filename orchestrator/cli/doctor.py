@@ -24,7 +24,6 @@ def doctor(ctx: click.Context, *, config_path: Path | None, overrides: tuple[str
     from rich.text import Text
 
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.evaluation import prepare
     from orchestrator.evaluation.doctor import examine, probes
     from orchestrator.sandbox.host import machine
 
@@ -42,7 +41,7 @@ def doctor(ctx: click.Context, *, config_path: Path | None, overrides: tuple[str
     readings = []
     total = len(probes(config.sandbox.limits, import_seconds=0.0))
     with Waiting(prose(), "limits tripped", total=total) as waiting:
-        for finding in examine(config, prepared=prepare(config.protocol, cache)):
+        for finding in examine(config, cache=cache):
             waiting.advance(finding.limit)
             readings.append(finding.reading)
             shown = Text(finding.reading, style=colours[finding.reading])

@@ -81,14 +81,10 @@ def _verdicts(
     files: tuple[Path, ...], config: Config, *, prepared: Prepared, cache: Path
 ) -> Iterator[tuple[Path, Verdict]]:
     """Yield each file with its verdict, in the order given."""
-    from orchestrator.evaluation import SandboxEvaluator
-    from orchestrator.run import Store
-    from orchestrator.run.keys import machine_key
+    from orchestrator.evaluation import open_evaluator
 
-    store = Store(cache / "evaluate" / "objects")
-    key = machine_key(cache, config.protocol.hash())  # so that a program that is evaluated again gets the same verdict
     submissions = [_submission(path) for path in files]
-    with SandboxEvaluator(config=config, store=store, prepared=prepared, key=key) as evaluator:
+    with open_evaluator(config, cache=cache, prepared=prepared) as evaluator:
         for path, evaluation in zip(files, evaluator.evaluate(submissions), strict=True):
             yield path, evaluation.verdict
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from orchestrator.config import Config
@@ -16,13 +17,11 @@ from orchestrator.corpus.parse_cache import Inspect, Inspections
 from orchestrator.corpus.qualify import Qualification, Seed, qualify
 from orchestrator.corpus.stages import Curation
 from orchestrator.errors import InfrastructureError
-from orchestrator.evaluation import SandboxEvaluator, prepare
+from orchestrator.evaluation import open_evaluator
 from orchestrator.language_model import LlmTokens, assets
 from orchestrator.progress import Report, silent
 from orchestrator.records import Digest, Failed, canonical, digest
 from orchestrator.records.journal import Recorder, unrecorded
-from orchestrator.run import Store
-from orchestrator.run.keys import machine_key
 from orchestrator.sandbox import Parsers, Sandbox
 from orchestrator.sandbox.image import local_image
 from orchestrator.sections import SandboxConfig
@@ -55,10 +54,7 @@ def curated(config: Config, *, cache: Path, names: frozenset[str] | None = None,
 
 def qualifications(config: Config, seeds: Sequence[Seed], *, out: Path, cache: Path) -> Iterator[Qualification]:
     """Evaluate `seeds` under the protocol, append each result to `out`, and yield it; known ones are skipped."""
-    prepared = prepare(config.protocol, cache)
-    store = Store(cache / "qualify" / "objects")
-    key = machine_key(cache, config.protocol.hash())
-    with SandboxEvaluator(config=config, store=store, prepared=prepared, key=key) as evaluator:
+    with open_evaluator(config, cache=cache) as evaluator:
         yield from qualify(config, seeds, evaluator, out)
 
 
@@ -66,15 +62,9 @@ def _assay(config: Config, cache: Path, *, record: Recorder, report: Report) -> 
     """Return how seeds are tried; nothing is started before it is asked for, and nothing is tried twice."""
     folder = cache / "dry-runs"
 
-    @contextmanager
-    def evaluator() -> Iterator[SandboxEvaluator]:
-        dry, store, key = rehearsal(config), Store(folder / "objects"), machine_key(cache, config.protocol.hash())
-        prepared = prepare(config.protocol, cache)
-        with SandboxEvaluator(config=dry, store=store, prepared=prepared, key=key, record=record) as opened:
-            yield opened
-
     def dry_run(seeds: Sequence[Seed]) -> Mapping[Digest, Failed | None]:
         path = folder / f"{identity(config, image=local_image(config.sandbox.image).id)}.jsonl"
+        evaluator = partial(open_evaluator, rehearsal(config), cache=cache, record=record)
         return dry_runs(seeds, evaluator=evaluator, path=path, report=report)
 
     tokens = LlmTokens(model=config.llm.model, cache=cache, log=cache / "llm.log")

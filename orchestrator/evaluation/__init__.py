@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.evaluation.dataset import Prepared, prepare
 from orchestrator.evaluation.evaluator import SandboxEvaluator
+from orchestrator.evaluation.opening import open_evaluator
 from orchestrator.evaluation.seam import Evaluator, Submission
 
-__all__ = ["Evaluator", "Prepared", "SandboxEvaluator", "Submission", "prepare"]
+__all__ = ["Evaluator", "Prepared", "SandboxEvaluator", "Submission", "open_evaluator", "prepare"]

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from orchestrator.config import Config
 from orchestrator.errors import InfrastructureError
-from orchestrator.evaluation.dataset import COPIES, images_size
-from orchestrator.evaluation.evaluator import SandboxEvaluator
+from orchestrator.evaluation.dataset import COPIES, images_size, prepare
+from orchestrator.evaluation.opening import open_evaluator
 from orchestrator.evaluation.seam import Submission
 from orchestrator.records import Limits, Verdict
-from orchestrator.run import Store
-
-if TYPE_CHECKING:
-    from orchestrator.evaluation.dataset import Prepared
 
 MIB = 1 << 20
 IMPORT_SECONDS = {"runc": 20.0, "runsc": 60.0}  # gVisor hands out memory slowly
@@ -35,7 +30,7 @@ class Finding:
     evidence: str
 
 
-def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
+def examine(config: Config, *, cache: Path) -> Iterator[Finding]:
     """Trip every limit under the configured runtime and yield what was found, limit by limit.
 
     The limits are made small for it, so that tripping them is quick and hurts nobody: what is examined is whether
@@ -44,7 +39,7 @@ def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
     Raises:
         InfrastructureError: no container could be started under that runtime, or a probe could not be tried.
     """
-    sandbox = config.sandbox
+    sandbox, prepared = config.sandbox, prepare(config.protocol, cache)
     import_seconds = IMPORT_SECONDS[sandbox.runtime]
     deadlines = sandbox.deadlines.model_copy(update={"import_": import_seconds})
     limits = sandbox.limits.model_copy(update=SMALL)
@@ -57,20 +52,18 @@ def examine(config: Config, *, prepared: Prepared) -> Iterator[Finding]:
     trial = config.model_copy(update={"sandbox": small})
     asked = probes(limits, import_seconds=import_seconds)
     submissions = [Submission(candidate_id=probe.name, source=probe.source) for probe in asked]
-    with TemporaryDirectory() as folder:
-        evaluator = SandboxEvaluator(config=trial, store=Store(Path(folder)), prepared=prepared, key=b"doctor")
-        with evaluator:
-            for probe, evaluation in zip(asked, evaluator.evaluate(submissions), strict=True):
-                verdict = evaluation.verdict
-                if verdict.state == "quarantined":
-                    raise InfrastructureError(f"{probe.name}: {verdict.cause}")
-                yield Finding(
-                    limit=probe.name,
-                    asked=probe.asked,
-                    shown=probe.shown(verdict),
-                    reading=probe.reading(verdict, runtime=sandbox.runtime),
-                    evidence=probe.evidence(verdict),
-                )
+    with open_evaluator(trial, cache=cache, prepared=prepared) as evaluator:
+        for probe, evaluation in zip(asked, evaluator.evaluate(submissions), strict=True):
+            verdict = evaluation.verdict
+            if verdict.state == "quarantined":
+                raise InfrastructureError(f"{probe.name}: {verdict.cause}")
+            yield Finding(
+                limit=probe.name,
+                asked=probe.asked,
+                shown=probe.shown(verdict),
+                reading=probe.reading(verdict, runtime=sandbox.runtime),
+                evidence=probe.evidence(verdict),
+            )
 
 
 Held = Literal["holds", "does not hold", "not enforced"]

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from orchestrator.config import Config
 from orchestrator.errors import InfrastructureError
 from orchestrator.escape import plain
 from orchestrator.evaluation.candidate import Intake
 from orchestrator.evaluation.dataset import Prepared, check_size
+from orchestrator.evaluation.dossier import Dossier
+from orchestrator.evaluation.exam import Exam
 from orchestrator.evaluation.retries import Attempts, QuarantineError
 from orchestrator.evaluation.seam import Submission
 from orchestrator.evaluation.trial import Trial, Work
-from orchestrator.evaluation.verdict import Answers, Epoch, Terms, judge, quarantined
+from orchestrator.evaluation.verdict import Epoch, Terms, judge, quarantined
 from orchestrator.machine import LOOK, Headroom, check_machine
-from orchestrator.records import Candidate, Evaluation, Execution, Reply, canonical, derived_seed
-from orchestrator.records.journal import Recorder, unrecorded
-from orchestrator.run import Store
+from orchestrator.records import (
+    Candidate,
+    Evaluation,
+    Execution,
+    Occurrence,
+    Recorder,
+    Reply,
+    canonical,
+    digest,
+    unrecorded,
+)
 from orchestrator.sandbox import Pool, Sandbox
 from orchestrator.sandbox.container import Container
 from orchestrator.sandbox.pool import Starting
@@ -38,44 +44,47 @@ from orchestrator.sandbox.slots import Slot, Slots, broken_gpu
 class SandboxEvaluator:
     """Evaluates programs under one config, in containers; a context manager that leaves none behind.
 
-    `key` is the run's host-only secret: with the candidate's id it gives the order of the validation images.
-    `record` takes what a run journals: containers, stages as they are entered, attempts that the infrastructure
-    failed, and what was quarantined. `headroom` says when containers that wait may use what the machine has to spare.
+    `key` is the run's host-only secret: with the candidate's id it gives the order of the validation images. An
+    evaluation carries what happened to its candidate: its containers, the stages as it entered them, attempts that the
+    infrastructure failed, and its quarantine. `record` takes what belongs to no candidate: slots, containers that were
+    reaped or that parse, and in the end those that no candidate claimed. `headroom` says when containers that wait may
+    use what the machine has to spare.
     """
 
     def __init__(
         self,
         *,
         config: Config,
-        store: Store,
         prepared: Prepared,
         key: bytes,
         record: Recorder = unrecorded,
         headroom: Headroom | None = None,
     ) -> None:
         self._config = config
-        self._store = store
         self._prepared = prepared
         self._key = key
+        self._exam = Exam(config, prepared, key)
         self._record = record
         self._headroom = headroom or Headroom()
         self._resources = ExitStack()
         self._running: dict[Slot, Container] = {}
-        self._attempts = Attempts(retries=config.retries, record=record, prove=self._prove)
+        self._unclaimed: dict[str, Occurrence] = {}  # how containers were started that no candidate has claimed yet
+        self._attempts = Attempts(retries=config.retries, prove=self._prove)
 
     def __enter__(self) -> Self:
         check_size(self._prepared, self._config)
         check_machine(self._config)
         config, sandbox = self._config, self._config.sandbox
         with ExitStack() as stack:
-            self._containers = stack.enter_context(
-                Sandbox(sandbox, owner=hashlib.sha256(self._key).hexdigest()[:16], record=self._record)
+            self._sandbox = stack.enter_context(
+                Sandbox(sandbox, owner=hashlib.sha256(self._key).hexdigest()[:16], record=self._started)
             )
-            environment = self._store.put(canonical(self._containers.describe()))
+            stack.callback(self._record_unclaimed)
+            self._environment = canonical(self.describe())
             budget = config.admission.parameter_budget if config.admission.enforce_budget else None
             self._terms = Terms(
                 protocol=config.protocol.hash(),
-                environment=environment,
+                environment=digest(self._environment),
                 parameter_budget=budget,
                 epoch=Epoch(train=self._prepared.train_count, validation=len(self._prepared.validation_labels)),
                 gpu=bool(sandbox.gpus),
@@ -95,8 +104,7 @@ class SandboxEvaluator:
                 )
             )
             self._intake = Intake(
-                parser=stack.enter_context(self._containers.parser(shingle=config.novelty.shingle)),
-                store=self._store,
+                parser=stack.enter_context(self._sandbox.parser(shingle=config.novelty.shingle)),
                 source_bytes=sandbox.source_bytes,
                 complete=config.completion,
             )
@@ -143,40 +151,41 @@ class SandboxEvaluator:
 
     def _begin(self, submission: Submission) -> Future[Evaluation]:
         ended: Future[Evaluation] = Future()
+        dossier = Dossier(submission.candidate_id)
+        dossier.put(self._environment)
         try:
-            take = partial(self._intake.take, submission)
-            candidate, runs = self._attempts.to_the_last(submission.candidate_id, take)
+            candidate, runs = self._attempts.to_the_last(dossier, partial(self._intake.take, submission, dossier))
         except QuarantineError as error:
-            ended.set_result(self._quarantined(self._intake.unparsed(submission), error))
+            ended.set_result(self._quarantined(self._intake.unparsed(submission, dossier), error, dossier))
             return ended
         if runs is not None:
-            return self._workers.submit(self._evaluate, candidate, runs)
-        verdict, _ = judge(candidate, None, Reply(), self._answers(candidate), self._terms)
-        ended.set_result(Evaluation(candidate=candidate, verdict=verdict))
+            return self._workers.submit(self._evaluate, candidate, runs, dossier)
+        verdict, _ = judge(candidate, None, Reply(), self._exam.answers(candidate), self._terms)
+        ended.set_result(dossier.closed(candidate, verdict))
         return ended
 
-    def _evaluate(self, candidate: Candidate, runs: bytes) -> Evaluation:
+    def _evaluate(self, candidate: Candidate, runs: bytes, dossier: Dossier) -> Evaluation:
         try:
-            ended = self._attempts.to_the_last(candidate.candidate_id, partial(self._try, candidate, runs))
+            ended = self._attempts.to_the_last(dossier, partial(self._try, candidate, runs, dossier))
         except QuarantineError as error:
-            return self._quarantined(candidate, error)
-        return self._graded(candidate, *ended)
+            return self._quarantined(candidate, error, dossier)
+        return self._graded(candidate, dossier, *ended)
 
-    def _quarantined(self, candidate: Candidate, error: QuarantineError) -> Evaluation:
-        self._record("quarantine", {"candidate_id": candidate.candidate_id, "cause": plain(str(error))})
-        return Evaluation(candidate=candidate, verdict=quarantined(candidate, str(error), self._terms))
+    def _quarantined(self, candidate: Candidate, error: QuarantineError, dossier: Dossier) -> Evaluation:
+        dossier.note("quarantine", {"cause": plain(str(error))})
+        return dossier.closed(candidate, quarantined(candidate, str(error), self._terms))
 
     def _prove(self) -> None:
         gpus = dict.fromkeys(slot.gpu for slot in self._slots.usable)
-        self._containers.prove(train=self._prepared.train_dir, gpus=gpus)
+        self._sandbox.prove(train=self._prepared.train_dir, gpus=gpus)
 
-    def _try(self, candidate: Candidate, runs: bytes) -> tuple[Execution, Reply, dict[str, bytes]]:
+    def _try(self, candidate: Candidate, runs: bytes, dossier: Dossier) -> tuple[Execution, Reply, dict[str, bytes]]:
         slot = self._slots.take()
         try:
-            work = Work(job=self._job(candidate, slot), source=runs, images=partial(self._images, candidate))
-            sandbox = self._config.sandbox
-            container = self._claim(slot)
-            mark = partial(self._entered, candidate.candidate_id, container.id)
+            exam, sandbox = self._exam, self._config.sandbox
+            work = Work(job=exam.job(candidate, slot), source=runs, images=partial(exam.images, candidate))
+            container = self._claim(slot, dossier)
+            mark = partial(_entered, dossier, container.id)
             trial = Trial(container, work, deadlines=sandbox.deadlines, log_stored=sandbox.log_stored, mark=mark)
             return trial.run()
         except InfrastructureError:
@@ -190,7 +199,7 @@ class SandboxEvaluator:
 
     def _quarantine_stuck(self, slot: Slot, container: Container) -> None:
         """Use a slot no more until its container is gone, which the kernel may take minutes to take apart."""
-        self._containers.abandon(container)
+        self._sandbox.abandon(container)
         self._pool.forget(slot)
         cause = f"container {container.id[:12]} runs on although it was killed"
         self._slots.quarantine(slot, cause=cause, curable=True)
@@ -208,26 +217,24 @@ class SandboxEvaluator:
         """Quarantine a slot whose GPU has broken."""
 
         def prove(gpu: str | None) -> None:
-            self._containers.prove(train=self._prepared.train_dir, gpus=[gpu])
+            self._sandbox.prove(train=self._prepared.train_dir, gpus=[gpu])
 
         if not self._attempts.called_off and (cause := broken_gpu(slot, self._slots.usable, prove=prove)) is not None:
             self._pool.forget(slot)
             self._slots.quarantine(slot, cause=plain(cause), curable=False)
 
-    def _entered(self, candidate_id: str, container_id: str, stage: str, seconds: float) -> None:
-        entered = {"candidate_id": candidate_id, "container_id": container_id, "stage": stage}
-        self._record("stage", entered | {"seconds": round(seconds, 4)}, durable=False)
-
-    def _graded(self, candidate: Candidate, execution: Execution, reply: Reply, output: dict[str, bytes]) -> Evaluation:
-        logs = {name: self._store.put(content) for name, content in output.items()}
-        seen = execution.model_copy(update=logs)
-        verdict, predictions = judge(candidate, seen, reply, self._answers(candidate), self._terms)
+    def _graded(
+        self, candidate: Candidate, dossier: Dossier, execution: Execution, reply: Reply, output: dict[str, bytes]
+    ) -> Evaluation:
+        seen = execution.model_copy(update={name: dossier.put(content) for name, content in output.items()})
+        verdict, predictions = judge(candidate, seen, reply, self._exam.answers(candidate), self._terms)
         if predictions is not None:
-            self._store.put(predictions)
-        return Evaluation(candidate=candidate, verdict=verdict)
+            dossier.put(predictions)
+        return dossier.closed(candidate, verdict)
 
-    def _claim(self, slot: Slot) -> Container:
+    def _claim(self, slot: Slot, dossier: Dossier) -> Container:
         container = self._pool.claim(slot)
+        dossier.add(self._unclaimed.pop(container.id))
         self._running[slot] = container
         if self._attempts.called_off:
             container.call_off()
@@ -242,37 +249,28 @@ class SandboxEvaluator:
             container.call_off()
 
     def _start(self, slot: Slot) -> Starting:
-        return self._containers.starting(train=self._prepared.train_dir, gpu=slot.gpu, slot=slot.index)
+        return self._sandbox.starting(train=self._prepared.train_dir, gpu=slot.gpu, slot=slot.index)
 
-    def _answers(self, candidate: Candidate) -> Answers:
-        labels: npt.NDArray[Any] = self._prepared.validation_labels
-        keyed = hmac.new(self._key, candidate.candidate_id.encode(), hashlib.sha256).digest()
-        order = np.random.Generator(np.random.PCG64(int.from_bytes(keyed, "big"))).permutation(len(labels))
-        return Answers(labels=labels, order=order, classes=self._prepared.classes)
+    def describe(self) -> dict[str, Any]:
+        """Return where candidates run; see `Sandbox.describe`."""
+        return self._sandbox.describe()
 
-    def _images(self, candidate: Candidate) -> bytes:
-        return bytes(self._prepared.validation_images()[self._answers(candidate).order].data)
+    def components(self) -> dict[str, str]:
+        """Return the versions of the engine's parts; see `Sandbox.components`."""
+        return self._sandbox.components()
 
-    def _job(self, candidate: Candidate, slot: Slot) -> dict[str, Any]:
-        protocol, sandbox, prepared = self._config.protocol, self._config.sandbox, self._prepared
-        return {
-            "uid": slot.uid,
-            "threads": sandbox.threads,
-            "device": "cuda" if slot.gpu else "cpu",
-            "seed": derived_seed(protocol.seed, candidate.source or ""),
-            "in_shape": [protocol.batch, 3, protocol.resolution, protocol.resolution],
-            "classes": prepared.classes,
-            "batch": protocol.batch,
-            "augmentation": protocol.augmentation,
-            "mean": list(prepared.mean),
-            "std": list(prepared.std),
-            "prm": {
-                "lr": protocol.lr,
-                "momentum": protocol.momentum,
-                "dropout": protocol.dropout,
-                "batch": protocol.batch,
-                "epoch": protocol.epochs,
-                "transform": f"norm_{protocol.resolution}" + ("_flip" if protocol.augmentation == "crop_flip" else ""),
-            },
-            "log": {"stored": sandbox.log_stored, "killed": sandbox.log_killed},
-        }
+    def _started(self, event: str, data: Mapping[str, Any], *, durable: bool = True) -> None:
+        """Hold back how a container was started that a candidate may claim: it belongs to that candidate's events."""
+        if event == "container" and data["mode"] == "supervise":
+            self._unclaimed[data["container_id"]] = Occurrence.now(event, data)
+        else:
+            self._record(event, data, durable=durable)
+
+    def _record_unclaimed(self) -> None:
+        while self._unclaimed:
+            _, occurrence = self._unclaimed.popitem()
+            self._record(occurrence.event, occurrence.data)
+
+
+def _entered(dossier: Dossier, container_id: str, stage: str, seconds: float) -> None:
+    dossier.note("stage", {"container_id": container_id, "stage": stage, "seconds": round(seconds, 4)})

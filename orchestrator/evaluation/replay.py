@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from orchestrator.config import Config
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.evaluation.dataset import Prepared
-from orchestrator.evaluation.evaluator import SandboxEvaluator
+from orchestrator.evaluation.opening import open_evaluator
 from orchestrator.evaluation.seam import Evaluator, Submission
 from orchestrator.records import Digest, Provenance, Verdict
 from orchestrator.run import RunFolder, Store, provenance
@@ -55,12 +54,12 @@ def replay(
     run: RunFolder,
     history: History,
     *,
-    evaluator: Callable[[Store], AbstractContextManager[Evaluator]],
+    evaluator: AbstractContextManager[Evaluator],
     dataset: Digest,
 ) -> Replay:
     """Evaluate a candidate again under its own id and compare; nothing is written into the run's folder.
 
-    `evaluator` makes what evaluates, with a store that lasts as long; `dataset` is the SHA-256 of today's data set.
+    `evaluator` is entered for it; `dataset` is the SHA-256 of today's data set.
 
     Raises:
         ConfigError: the candidate has no verdict to compare with.
@@ -71,29 +70,25 @@ def replay(
         raise ConfigError(f"{history.candidate_id}: has no verdict yet; there is nothing to compare with")
     source = None if history.candidate is None else history.candidate.source
     submission = Submission(history.candidate_id, None if source is None else run.store.get(source))
-    with tempfile.TemporaryDirectory(prefix="replay-") as scratch:
-        store = Store(Path(scratch))
-        with evaluator(store) as evaluating:
-            (evaluation,) = evaluating.evaluate([submission])
-        if evaluation.verdict.state == "quarantined":
-            raise InfrastructureError(f"{history.candidate_id}: not evaluated again: {evaluation.verdict.cause}")
-        today = described(store, evaluation.verdict)
+    with evaluator as evaluating:
+        (evaluation,) = evaluating.evaluate([submission])
+    if evaluation.verdict.state == "quarantined":
+        raise InfrastructureError(f"{history.candidate_id}: not evaluated again: {evaluation.verdict.cause}")
+    today = described(evaluation.objects.get(evaluation.verdict.environment))
     known = run.provenance.read()
     return Replay(
         result=compared(recorded, evaluation.verdict),
         surroundings=(
             Fact("protocol", recorded.protocol, evaluation.verdict.protocol),
-            *environments(described(run.store, recorded), today),
+            *environments(described(_kept(run.store, recorded.environment)), today),
             *hosts(known[-1] if known else None, packages=provenance.packages(), dataset=dataset),
         ),
         verdict=evaluation.verdict,
     )
 
 
-def sandboxed(
-    run: RunFolder, *, config: Config, prepared: Prepared, cache: Path
-) -> Callable[[Store], SandboxEvaluator]:
-    """Return what makes the loop's own evaluator, with the run's key: order of images and seed repeat.
+def sandboxed(run: RunFolder, *, config: Config, prepared: Prepared, cache: Path) -> AbstractContextManager[Evaluator]:
+    """Return the loop's own evaluator, to be entered, with the run's key: order of images and seed repeat.
 
     `config` is the run's own, or a variation of it; one slot is enough for one candidate.
 
@@ -104,7 +99,7 @@ def sandboxed(
         raise ConfigError(f"{run.path}: has no key, which gives the order of the validation images")
     key = host_key(run.path, config=run.config, cache=cache)
     alone = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"slots": 1})})
-    return lambda store: SandboxEvaluator(config=alone, store=store, prepared=prepared, key=key)
+    return open_evaluator(alone, cache=cache, prepared=prepared, key=key)
 
 
 def compared(recorded: Verdict, today: Verdict) -> tuple[Fact, ...]:
@@ -112,12 +107,14 @@ def compared(recorded: Verdict, today: Verdict) -> tuple[Fact, ...]:
     return tuple(Fact(name, getattr(recorded, name), getattr(today, name)) for name in RESULT)
 
 
-def described(store: Store, verdict: Verdict) -> dict[str, Any]:
-    """Return the stored description of where a verdict was reached; empty where a run kept none."""
-    if not store.path(verdict.environment).exists():
-        return {}
-    plain = json.loads(store.get(verdict.environment))
+def described(environment: bytes | None) -> dict[str, Any]:
+    """Return the description of where a verdict was reached as plain data; empty if there is none."""
+    plain = {} if environment is None else json.loads(environment)
     return plain if isinstance(plain, dict) else {}
+
+
+def _kept(store: Store, name: Digest) -> bytes | None:
+    return store.get(name) if store.path(name).exists() else None
 
 
 def environments(recorded: Mapping[str, Any], today: Mapping[str, Any]) -> tuple[Fact, ...]:

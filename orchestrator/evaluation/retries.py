@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -21,7 +20,7 @@ from tenacity import (
 
 from orchestrator.errors import InfrastructureError, NoSlotError
 from orchestrator.escape import plain
-from orchestrator.records.journal import Recorder
+from orchestrator.evaluation.dossier import Dossier
 
 PAUSE = 0.5  # seconds before a second attempt; each further pause is twice as long
 LONGEST_PAUSE = 8.0
@@ -35,13 +34,12 @@ class QuarantineError(Exception):
 
 @dataclass(frozen=True)
 class Attempts:
-    """Attempts at something for one candidate, `retries` more of them after a failure, each journaled by `record`.
+    """Attempts at something for one candidate, `retries` more of them after a failure, each noted in its dossier.
 
-    `prove` raises InfrastructureError where no container can be started now.
+    `prove` raises InfrastructureError if no container can be started now.
     """
 
     retries: int
-    record: Recorder
     prove: Callable[[], None]
     pause: float = PAUSE
     _called_off: threading.Event = field(default_factory=threading.Event)
@@ -59,7 +57,7 @@ class Attempts:
         """Wait so long at most for nobody to wait any more, and say whether that is so."""
         return self._called_off.wait(seconds)
 
-    def of(self, candidate_id: str, work: Callable[[], T]) -> T:
+    def of(self, dossier: Dossier, work: Callable[[], T]) -> T:
         """Return what `work` returns, tried within bounds.
 
         Raises:
@@ -69,12 +67,12 @@ class Attempts:
             retry=retry_if_exception_type(InfrastructureError) & retry_if_not_exception_type(NoSlotError),
             stop=stop_any(stop_after_attempt(1 + self.retries), stop_when_event_set(self._called_off)),
             wait=wait_exponential(multiplier=self.pause, max=LONGEST_PAUSE),
-            before_sleep=lambda state: self._failed(candidate_id, state),
+            before_sleep=lambda state: _failed(dossier, state),
             reraise=True,
         )
         return attempts(work)
 
-    def to_the_last(self, candidate_id: str, work: Callable[[], T]) -> T:
+    def to_the_last(self, dossier: Dossier, work: Callable[[], T]) -> T:
         """Do as `of` does, and past the bounds find out whose fault it is, by one more attempt between two proofs.
 
         An engine that was started again, or went away for a while, is nothing to hold against a candidate.
@@ -84,7 +82,7 @@ class Attempts:
             QuarantineError: containers can be started, and this candidate's alone failed.
         """
         try:
-            return self.of(candidate_id, work)
+            return self.of(dossier, work)
         except NoSlotError:
             raise
         except InfrastructureError:
@@ -102,8 +100,7 @@ class Attempts:
             raise InfrastructureError("the evaluation was called off")
         self.prove()
 
-    def _failed(self, candidate_id: str, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome is not None else None
-        failed = {"candidate_id": candidate_id, "attempt": state.attempt_number, "cause": plain(str(error))}
-        with suppress(InfrastructureError):  # a disk that is full may have been the cause, and is tried again
-            self.record("retry", failed)
+
+def _failed(dossier: Dossier, state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome is not None else None
+    dossier.note("retry", {"attempt": state.attempt_number, "cause": plain(str(error))})

@@ -11,7 +11,7 @@ from orchestrator.config import Config
 from orchestrator.corpus import filters, stages
 from orchestrator.corpus.build import curate
 from orchestrator.errors import ConfigError
-from orchestrator.evaluation import Evaluator, Prepared, SandboxEvaluator, prepare
+from orchestrator.evaluation import Evaluator, Prepared, open_evaluator, prepare
 from orchestrator.language_model import Generator, LlmGenerator, LlmTokens, LlmTrainer, Trainer, assets, prompts
 from orchestrator.language_model.baseline import CorpusGenerator
 from orchestrator.loop.cycle import Parts
@@ -113,25 +113,21 @@ def sandbox(
     run: RunFolder, prepared: Prepared, *, cache: Path, model_hash: Callable[[], str | None] = lambda: None
 ) -> Iterator[Evaluator]:
     """Start the evaluator of a run, and record under what circumstances; `model_hash` gives that of the base model."""
-    with Sandbox(run.config.sandbox, owner=OWNER, record=run.record) as containers:
-        surroundings, components = containers.describe(), containers.components()
-    prompt = None
-    if run.config.llm.sampler == "model":
-        prompt = run.store.put(canonical([message.model_dump() for message in prompts.asked(run.config)]))
-    gathered = provenance.gather(
-        run.config,
-        sandbox=surroundings,
-        dataset=prepared.hash,
-        seeds=run.corpus.read(),
-        components=components,
-        model_hash=model_hash(),
-        prompt=prompt,
-    )
-    provenance.record(run.provenance, gathered)
-    key = host_key(run.path, config=run.config, cache=cache)
+    config, prompt = run.config, None
+    if config.llm.sampler == "model":
+        prompt = run.store.put(canonical([message.model_dump() for message in prompts.asked(config)]))
+    key = host_key(run.path, config=config, cache=cache)
     if run.journal is not None and run.journal.account.key != commitment(key):
         run.record("key", {"commitment": commitment(key)})
-    with SandboxEvaluator(
-        config=run.config, store=run.store, prepared=prepared, key=key, record=run.record
-    ) as evaluator:
+    with open_evaluator(config, cache=cache, prepared=prepared, key=key, record=run.record) as evaluator:
+        gathered = provenance.gather(
+            config,
+            sandbox=evaluator.describe(),
+            dataset=prepared.hash,
+            seeds=run.corpus.read(),
+            components=evaluator.components(),
+            model_hash=model_hash(),
+            prompt=prompt,
+        )
+        provenance.record(run.provenance, gathered)
         yield evaluator

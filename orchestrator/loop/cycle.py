@@ -151,9 +151,8 @@ class Loop:
             only_admitted=config.novelty.generation == "admitted",
         )
         Sampling(
+            run=self._run,
             folder=folder,
-            config=config,
-            store=self._run.store,
             admission=admission,
             generator=self._parts.generator,
             evaluator=self._parts.evaluator,

@@ -13,12 +13,14 @@ from typing import Self
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.evaluation import Submission
+from orchestrator.evaluation.dossier import Dossier
 from orchestrator.loop.cycle import Parts
 from orchestrator.records import (
     Adapter,
     AdapterMeasured,
     Candidate,
     Claimed,
+    Digest,
     Entry,
     Evaluation,
     FailedState,
@@ -94,15 +96,13 @@ class FakeGenerator:
 class FakeEvaluator:
     """Reads the verdict out of the program's own text; breaks after `breaks_after` evaluations if told."""
 
-    def __init__(self, store: Store, *, protocol: str, breaks_after: int | None = None) -> None:
-        self._store = store
+    def __init__(self, *, protocol: str, breaks_after: int | None = None) -> None:
         self._protocol = protocol
         self._breaks_after = breaks_after
         self.evaluated: list[str] = []
 
     def __enter__(self) -> Self:
         """Be ready to evaluate."""
-        self._store.put(SURROUNDINGS)
         return self
 
     def __exit__(
@@ -116,42 +116,43 @@ class FakeEvaluator:
             if len(self.evaluated) == self._breaks_after:
                 raise InfrastructureError("the fake evaluator breaks here")
             self.evaluated.append(submission.candidate_id)
-            yield self._one(submission.candidate_id, submission.source)
+            yield self._one(Dossier(submission.candidate_id), submission.source)
 
-    def _one(self, candidate_id: str, source: bytes | None) -> Evaluation:
+    def _one(self, dossier: Dossier, source: bytes | None) -> Evaluation:
+        name = dossier.candidate_id
+        dossier.put(SURROUNDINGS)
         if source is None:
-            refusal = Refusal(state="no_code", stage="extract", cause="no code block")
-            candidate = Candidate(candidate_id=candidate_id, source=None, refusal=refusal)
-            return Evaluation(candidate=candidate, verdict=self._failed(candidate_id, "no_code", "extract"))
-        name = self._store.put(source)
-        found = OUTCOME.search(source)
+            return self._refused(dossier, None, Refusal(state="no_code", stage="extract", cause="no code block"))
+        stored, found = dossier.put(source), OUTCOME.search(source)
         state, detail = ("passed", "0.5") if found is None else (found["state"].decode(), found["detail"].decode())
         if state == "syntax_error":
-            refusal = Refusal(state="syntax_error", stage="parse", cause="told to")
-            candidate = Candidate(candidate_id=candidate_id, source=name, refusal=refusal)
-            return Evaluation(candidate=candidate, verdict=self._failed(candidate_id, "syntax_error", "parse"))
-        candidate = Candidate(candidate_id=candidate_id, source=name, program=self._program(source, name))
+            return self._refused(dossier, stored, Refusal(state="syntax_error", stage="parse", cause="told to"))
+        candidate = Candidate(candidate_id=name, source=stored, program=_program(source, dossier))
         if state == "quarantined":
-            return Evaluation(candidate=candidate, verdict=self._failed(candidate_id, "quarantined", "import"))
+            return dossier.closed(candidate, self._failed(dossier, "quarantined", "import"))
         if state != "passed":
-            return Evaluation(candidate=candidate, verdict=self._failed(candidate_id, "failed", "forward"))
+            return dossier.closed(candidate, self._failed(dossier, "failed", "forward"))
         verdict = Verdict(
-            candidate_id=candidate_id,
+            candidate_id=name,
             state="passed",
             stage="predict",
             cause=None,
             accuracy=float(detail),
-            predictions=self._store.put(fake_predictions(float(detail))),
+            predictions=dossier.put(fake_predictions(float(detail))),
             protocol=self._protocol,
             environment=ENVIRONMENT,
             claimed=Claimed(parameters=1000, batches=4, samples=256),
             measured=Measured(seconds={"train": 2.0, "predict": 1.0}, container_id="fake"),
         )
-        return Evaluation(candidate=candidate, verdict=verdict)
+        return dossier.closed(candidate, verdict)
 
-    def _failed(self, candidate_id: str, state: FailedState, stage: Stage) -> Verdict:
+    def _refused(self, dossier: Dossier, source: Digest | None, refusal: Refusal) -> Evaluation:
+        candidate = Candidate(candidate_id=dossier.candidate_id, source=source, refusal=refusal)
+        return dossier.closed(candidate, self._failed(dossier, refusal.state, refusal.stage))
+
+    def _failed(self, dossier: Dossier, state: FailedState, stage: Stage) -> Verdict:
         return Verdict(
-            candidate_id=candidate_id,
+            candidate_id=dossier.candidate_id,
             state=state,
             stage=stage,
             cause="told to",
@@ -160,19 +161,19 @@ class FakeEvaluator:
             protocol=self._protocol,
             environment=ENVIRONMENT,
             claimed=Claimed(),
-            measured=Measured(stderr=self._store.put(b"Traceback \x1b[31mred\x1b[0m\n")),
+            measured=Measured(stderr=dossier.put(b"Traceback \x1b[31mred\x1b[0m\n")),
         )
 
-    def _program(self, source: bytes, name: str) -> Program:
-        words = source.split()
-        return Program(
-            runs=name,
-            completed=(),
-            imports=("torch",),
-            hyperparameters=("lr", "momentum"),
-            tokens=len(words),
-            shingles=self._store.put(fake_shingles(source)),
-        )
+
+def _program(source: bytes, dossier: Dossier) -> Program:
+    return Program(
+        runs=digest(source),
+        completed=(),
+        imports=("torch",),
+        hyperparameters=("lr", "momentum"),
+        tokens=len(source.split()),
+        shingles=dossier.put(fake_shingles(source)),
+    )
 
 
 class FakeTrainer:

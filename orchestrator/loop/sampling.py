@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from orchestrator.config import Config
 from orchestrator.errors import InfrastructureError, LedgerError
 from orchestrator.evaluation import Evaluator, Submission
 from orchestrator.language_model import Generator
@@ -19,7 +18,7 @@ from orchestrator.loop.prefetch import Ahead
 from orchestrator.progress import Observer, StageBegins
 from orchestrator.records import Completion, CompletionMeasured, Evaluation, GenerationChunk, Message, Sampled
 from orchestrator.records.candidate import candidate_id
-from orchestrator.run import CycleFolder, Store
+from orchestrator.run import CycleFolder, RunFolder
 
 
 class Sampling:
@@ -28,18 +27,17 @@ class Sampling:
     def __init__(  # noqa: PLR0913 - one place where a cycle's parts meet
         self,
         *,
+        run: RunFolder,
         folder: CycleFolder,
-        config: Config,
-        store: Store,
         admission: Admission,
         generator: Generator,
         evaluator: Callable[[], contextlib.AbstractContextManager[Evaluator]],
         messages: Sequence[Message],
         observe: Observer,
     ) -> None:
+        self._run = run
         self._folder = folder
-        self._config = config
-        self._store = store
+        self._config = run.config
         self._admission = admission
         self._generator = generator
         self._evaluator = evaluator
@@ -103,10 +101,7 @@ class Sampling:
             yield self._submission(completion)
 
     def _submission(self, completion: Completion) -> Submission:
-        source = extract(completion.text)
-        if source is not None:
-            self._store.put(source)
-        return Submission(candidate_id=completion.candidate_id, source=source)
+        return Submission(candidate_id=completion.candidate_id, source=extract(completion.text))
 
     def _generate(
         self, chunks: Sequence[GenerationChunk], adapter: Path | None, stopped: threading.Event
@@ -150,6 +145,7 @@ class Sampling:
         expected = candidate_id(self._folder.number, index)
         if {evaluation.candidate.candidate_id, evaluation.verdict.candidate_id} != {expected}:
             raise LedgerError(f"the evaluator answered for {evaluation.candidate.candidate_id} instead of {expected}")
+        self._run.keep(evaluation)
         self._folder.candidates.append(evaluation.candidate)
         self._folder.verdicts.append(evaluation.verdict)
         self._observe(evaluation)
@@ -163,7 +159,7 @@ class Sampling:
             self._settled += 1
             if verdict.accuracy is None or candidate.program is None:
                 continue
-            shingles = self._store.get(candidate.program.shingles)
+            shingles = self._run.store.get(candidate.program.shingles)
             if (record := decided.get(verdict.candidate_id)) is not None:
                 self._admission.replay(record, shingles)
             else:

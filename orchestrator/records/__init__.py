@@ -30,7 +30,7 @@ from orchestrator.records.generation import (
     ModelSpec,
     Sampled,
 )
-from orchestrator.records.journal import GENESIS, Event
+from orchestrator.records.journal import GENESIS, Event, Occurrence, Recorder, unrecorded
 from orchestrator.records.record import (
     SCHEMA,
     Count,
@@ -85,10 +85,12 @@ __all__ = [
     "ModelSpec",
     "Neighbour",
     "Novelty",
+    "Occurrence",
     "Passed",
     "Program",
     "Provenance",
     "Record",
+    "Recorder",
     "Refusal",
     "Reply",
     "Rule",
@@ -103,4 +105,5 @@ __all__ = [
     "canonical",
     "derived_seed",
     "digest",
+    "unrecorded",
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from orchestrator.records.candidate import Candidate
+from orchestrator.records.journal import Occurrence
 from orchestrator.records.record import Count, Digest, Fraction, Line, Record, Seconds
 from orchestrator.records.states import FailedState, Stage, VerdictState
 
@@ -154,7 +155,16 @@ class Verdict(Line):
 
 
 class Evaluation(Record):
-    """What the evaluator gives back for one submission: the candidate as it was understood, and its verdict."""
+    """What the evaluator gives back for one submission: the candidate as it was understood, and its verdict.
+
+    `objects` holds the content of every object that the two name, by its digest, and `events` what a run journals of
+    the evaluation, in order. So it is complete by itself: as JSON, with bytes in base 64, it may come from another
+    machine and gives the same ledgers.
+    """
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     candidate: Candidate
     verdict: Verdict
+    objects: dict[Digest, bytes] = Field(default_factory=dict)
+    events: tuple[Occurrence, ...] = ()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol, Self
 
-from orchestrator.records.record import Count, Digest, Line, canonical, digest
+from orchestrator.records.record import Count, Digest, Line, Record, canonical, digest
 
 GENESIS: Digest = "0" * 64
 
@@ -24,6 +25,19 @@ class Event(Line):
     def sealed(self) -> Digest:
         """Return the hash that this line must have."""
         return digest(canonical(self.model_dump(mode="json", exclude={"hash"})))
+
+
+class Occurrence(Record):
+    """Something that happened at `at` (UTC) and is yet to be journalled: the name of the event, and its plain data."""
+
+    at: str
+    event: str
+    data: dict[str, Any]
+
+    @classmethod
+    def now(cls, event: str, data: Mapping[str, Any]) -> Self:
+        """Return `event` as something that happens at this moment."""
+        return cls(at=datetime.now(UTC).isoformat(timespec="milliseconds"), event=event, data=dict(data))
 
 
 class Recorder(Protocol):

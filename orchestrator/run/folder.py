@@ -18,6 +18,7 @@ from orchestrator.records import (
     Completion,
     CycleSummary,
     Entry,
+    Evaluation,
     Novelty,
     Provenance,
     Verdict,
@@ -31,6 +32,7 @@ from orchestrator.run.ledger import Ledger, Witness, sync_folder
 from orchestrator.run.store import Store
 
 SHOWN_KEYS = 5
+EVALUATED = frozenset({"container", "stage", "retry", "quarantine"})  # what may happen in an evaluation
 RETIRED = (("novelty", "retrieval"),)  # keys that older versions froze, and that changed no decision
 
 
@@ -155,6 +157,22 @@ class RunFolder:
     def record(self) -> Recorder:
         """What takes an event into the journal; into nothing where the run is only read."""
         return unrecorded if self.journal is None else self.journal.record
+
+    def keep(self, evaluation: Evaluation) -> None:
+        """Store the objects of an evaluation and journal its events; its ledger lines come after.
+
+        Raises:
+            InfrastructureError: the disk refused, or the evaluation holds what no evaluator may hand in.
+        """
+        who = evaluation.candidate.candidate_id
+        if strange := {one.event for one in evaluation.events} - EVALUATED:
+            raise InfrastructureError(f"{who}: came with events of no evaluation: {', '.join(sorted(strange))}")
+        for name, content in evaluation.objects.items():
+            if digest(content) != name:
+                raise InfrastructureError(f"{who}: came with an object that is not {name}")
+            self.store.put(content)
+        if self.journal is not None:
+            self.journal.record_all(evaluation.events)
 
     def record_weights(self, folder: CycleFolder, *, reconciled: bool = False) -> None:
         """Make the adapter of `folder` durable, and record the digest of every file of it."""

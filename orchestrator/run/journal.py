@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import InfrastructureError, LedgerError
 from orchestrator.progress import Report, silent
-from orchestrator.records import GENESIS, Digest, Event, canonical, digest
+from orchestrator.records import GENESIS, Digest, Event, Occurrence, canonical, digest
 from orchestrator.run.chain import JOURNAL, Account, added_up, compared, name_in, read_chain, references
 from orchestrator.run.ledger import append
 
@@ -45,14 +44,14 @@ class Journal:
         self.path = folder / JOURNAL
         self._folder = folder
         self._lock = threading.Lock()
-        self._opening: list[tuple[str, dict[str, Any]]] = []
+        self._opening: list[Occurrence] = []
         events, self._torn = read_chain(self.path)
         self.account: Account = added_up(events, path=self.path)
         self._size = sum(len(_encoded(event)) for event in events)
         if self._torn:
             why = f"a torn last line of {self._torn} bytes"
             report(f"{self.path}: dropped {why}")
-            self._opening = [("drop", {"ledger": JOURNAL, "kept": len(events), "why": why})]
+            self._opening = [Occurrence.now("drop", {"ledger": JOURNAL, "kept": len(events), "why": why})]
 
     @property
     def head(self) -> Digest:
@@ -67,7 +66,7 @@ class Journal:
     def opening(self, event: str, data: Mapping[str, Any]) -> None:
         """Record `event` ahead of the next one, so that a program that finds nothing to do leaves no line."""
         with self._lock:
-            self._opening.append((event, dict(data)))
+            self._opening.append(Occurrence.now(event, data))
 
     def record(self, event: str, data: Mapping[str, Any], *, durable: bool = True) -> None:
         """Record that `event` happened, with JSON `data` that holds no secret; it is on the disk when this returns.
@@ -79,7 +78,16 @@ class Journal:
         Raises:
             InfrastructureError: the disk refused it; nothing of it stays.
         """
-        self._extend([(event, dict(data))], durable=durable)
+        self._extend([Occurrence.now(event, data)], durable=durable)
+
+    def record_all(self, occurrences: Sequence[Occurrence]) -> None:
+        """Record what happened earlier, at the times that it states; all of it is on the disk when this returns.
+
+        Raises:
+            InfrastructureError: the disk refused it; nothing of it stays.
+        """
+        if occurrences:
+            self._extend(occurrences, durable=True)
 
     def wrote(self, path: Path, *, first: int, lines: Sequence[bytes]) -> None:
         """Record lines that a ledger has written; see `ledger.Witness`."""
@@ -98,13 +106,13 @@ class Journal:
         missed = compared(self._folder, list(ledgers), self.account)
         events = []
         for path, number, line in missed:
-            name, data = self._line(path, number, line)
-            events.append((name, data | {"reconciled": True}))
+            noted = self._line(path, number, line)
+            events.append(noted.model_copy(update={"data": noted.data | {"reconciled": True}}))
         if missed or self._torn:
             self._extend(events, durable=True)
         return len(missed)
 
-    def _line(self, path: Path, number: int, line: bytes) -> tuple[str, dict[str, Any]]:
+    def _line(self, path: Path, number: int, line: bytes) -> Occurrence:
         try:
             plain = json.loads(line)
             kind = str(plain["kind"])
@@ -113,14 +121,14 @@ class Journal:
         data: dict[str, Any] = {"ledger": name_in(self._folder, path), "line": number, "sha256": digest(line)}
         data |= {key: plain[key] for key in BRIEF if plain.get(key) is not None}
         objects = references(plain)
-        return kind, data | ({"objects": objects} if objects else {})
+        return Occurrence.now(kind, data | ({"objects": objects} if objects else {}))
 
-    def _extend(self, events: Sequence[tuple[str, dict[str, Any]]], *, durable: bool) -> None:
+    def _extend(self, occurrences: Sequence[Occurrence], *, durable: bool) -> None:
         with self._lock:
             sealed: list[Event] = []
             index, previous = self.account.index, self.head
-            for name, data in [*self._opening, *events]:
-                sealed.append(_sealed(name, data, index=index, previous=previous))
+            for occurrence in [*self._opening, *occurrences]:
+                sealed.append(_sealed(occurrence, index=index, previous=previous))
                 index, previous = index + 1, sealed[-1].hash
             content = b"".join(_encoded(event) for event in sealed)
             try:
@@ -133,9 +141,8 @@ class Journal:
                 self.account.take(event)
 
 
-def _sealed(name: str, data: dict[str, Any], *, index: int, previous: Digest) -> Event:
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    event = Event(index=index, at=at, event=name, data=data, previous=previous, hash=GENESIS)
+def _sealed(what: Occurrence, *, index: int, previous: Digest) -> Event:
+    event = Event(index=index, at=what.at, event=what.event, data=what.data, previous=previous, hash=GENESIS)
     return event.model_copy(update={"hash": event.sealed()})
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import Config, parse
 from orchestrator.evaluation import Prepared, SandboxEvaluator, Submission, prepare
-from orchestrator.records import Verdict
-from orchestrator.run import Store
+from orchestrator.records import Digest, Verdict
 
 FOLDER = Path(__file__).parent / "cases"
 CACHE = Path(__file__).parent.parent.parent / ".cache"
@@ -68,6 +67,7 @@ class Result:
     case: Case
     verdict: Verdict
     runtime: str
+    objects: Mapping[Digest, bytes]
 
     @property
     def as_expected(self) -> bool:
@@ -96,7 +96,7 @@ def config(runtime: str) -> Config:
     return parse(SETTINGS | {"sandbox": sandbox}, origin="adversarial settings")
 
 
-def run(chosen: Sequence[Case], *, runtime: str, store: Store) -> Iterator[Result]:
+def run(chosen: Sequence[Case], *, runtime: str) -> Iterator[Result]:
     """Run the chosen cases, with the honest control program among them every so often, and yield each result."""
     settings = config(runtime)
     prepared = prepare(settings.protocol, CACHE)
@@ -108,10 +108,10 @@ def run(chosen: Sequence[Case], *, runtime: str, store: Store) -> Iterator[Resul
         Submission(candidate_id=f"{number:03d}-{case.name}", source=case.path.read_bytes())
         for number, case in enumerate(order)
     )
-    evaluator = SandboxEvaluator(config=settings, store=store, prepared=prepared, key=b"a key of this suite only")
+    evaluator = SandboxEvaluator(config=settings, prepared=prepared, key=b"a key of this suite only")
     with evaluator:
         for case, evaluation in zip(order, evaluator.evaluate(submissions), strict=True):
-            yield Result(case=case, verdict=evaluation.verdict, runtime=runtime)
+            yield Result(case=case, verdict=evaluation.verdict, runtime=runtime, objects=evaluation.objects)
 
 
 def data_digest(prepared: Prepared) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from pathlib import Path
 
 import docker
@@ -13,8 +12,9 @@ import psutil
 import pytest
 
 from orchestrator.evaluation import prepare
-from orchestrator.records import Verdict
-from orchestrator.run import Ledger, Store
+from orchestrator.records import Verdict, digest
+from orchestrator.run import Ledger
+from orchestrator.run.chain import references
 from orchestrator.sandbox.cgroup import ROOT
 from orchestrator.sandbox.lease import group_name
 from tests.adversarial.suite import CACHE, CONTROL, Case, Result, cases, config, data_digest, run
@@ -41,14 +41,8 @@ def _draw(case: Case) -> int:
     return hashlib.sha256(case.name.encode()).digest()[0]
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Where sources, logs and predictions of the suite lie."""
-    return Store(tmp_path_factory.mktemp("objects"))
-
-
 @pytest.fixture(scope="module", params=["runc", "runsc"])
-def results(request: pytest.FixtureRequest, store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     """The results under one runtime, with the host's state checked around all of them and after each."""
     runtime = request.param
     prepared = prepare(config(runtime).protocol, CACHE)
@@ -59,7 +53,7 @@ def results(request: pytest.FixtureRequest, store: Store, tmp_path_factory: pyte
     client = docker.from_env()
     found: list[Result] = []
     ledger = Ledger(tmp_path_factory.mktemp("ledger") / f"{runtime}.jsonl", Verdict)
-    for result in run(chosen(runtime), runtime=runtime, store=store):
+    for result in run(chosen(runtime), runtime=runtime):
         name, container_id = result.case.name, result.verdict.measured.container_id
         mounted = container_mounts()
         alive = {container["Id"] for container in client.api.containers(all=True)}
@@ -97,21 +91,21 @@ def test_an_honest_program_scores_the_same_whatever_ran_beside_it(results: list[
     assert None not in accuracies
 
 
-def test_no_accuracy_is_above_the_grade_of_the_stored_predictions(results: list[Result], store: Store) -> None:
+def test_no_accuracy_is_above_the_grade_of_the_stored_predictions(results: list[Result]) -> None:
     labels = prepare(config(results[0].runtime).protocol, CACHE).validation_labels
     for result in results:
         if result.verdict.predictions is not None:
-            predictions = np.frombuffer(store.get(result.verdict.predictions), dtype="<u2")
+            predictions = np.frombuffer(result.objects[result.verdict.predictions], dtype="<u2")
             assert result.verdict.accuracy == np.mean(predictions == labels), result.case.name
         else:
             assert result.verdict.accuracy is None, result.case.name
 
 
-def test_logs_are_bounded_and_causes_printable(results: list[Result], store: Store) -> None:
+def test_logs_are_bounded_and_causes_printable(results: list[Result]) -> None:
     for result in results:
         measured = result.verdict.measured
         for stream in (measured.stdout, measured.stderr):
-            assert stream is None or len(store.get(stream)) <= STORED
+            assert stream is None or len(result.objects[stream]) <= STORED
         assert (result.verdict.cause or "").isprintable()
 
 
@@ -122,11 +116,12 @@ def test_every_container_was_used_once_and_took_its_control_group_with_it(result
     assert not [name for _, folders, _ in os.walk(ROOT) for name in folders if ours in name]
 
 
-def test_nothing_but_whole_objects_lies_in_the_store(results: list[Result], store: Store) -> None:
-    assert results
-    names = [path.name for path in store.path("0" * 64).parents[1].rglob("*") if path.is_file()]
-    assert names
-    assert all(re.fullmatch("[0-9a-f]{64}", name) for name in names)
+def test_every_evaluation_comes_with_the_objects_that_its_verdict_names(results: list[Result]) -> None:
+    for result in results:
+        named = references(result.verdict.model_dump(mode="json"))
+        assert "environment" in named
+        assert set(named.values()) <= result.objects.keys(), result.case.name
+        assert all(digest(content) == name for name, content in result.objects.items()), result.case.name
 
 
 def test_no_stage_lasted_longer_than_its_deadline(results: list[Result]) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
@@ -19,7 +17,6 @@ from orchestrator.corpus import qualify
 from orchestrator.corpus.build import curated
 from orchestrator.evaluation import Prepared, SandboxEvaluator, Submission, prepare
 from orchestrator.records import STAGES
-from orchestrator.run import Store
 from tests.benchmarks.bare_run import Bare
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
@@ -76,13 +73,11 @@ def evaluate(config: Config, prepared: Prepared, texts: list[bytes], completed: 
     """Return the seconds of the whole batch, and leave in `completed` the texts that ran."""
     settle()
     began = time.monotonic()
-    with TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        submissions = [Submission(candidate_id=f"b{number:02d}", source=text) for number, text in enumerate(texts)]
-        with SandboxEvaluator(config=config, store=store, prepared=prepared, key=b"benchmark") as evaluator:
-            done = list(evaluator.evaluate(submissions))
-            seconds = time.monotonic() - began
-        completed[:] = [store.get(one.candidate.program.runs) for one in done if one.candidate.program is not None]
+    submissions = [Submission(candidate_id=f"b{number:02d}", source=text) for number, text in enumerate(texts)]
+    with SandboxEvaluator(config=config, prepared=prepared, key=b"benchmark") as evaluator:
+        done = list(evaluator.evaluate(submissions))
+        seconds = time.monotonic() - began
+    completed[:] = [one.objects[one.candidate.program.runs] for one in done if one.candidate.program is not None]
     failed = [one.verdict for one in done if one.verdict.state != "passed"]
     if failed:
         raise click.ClickException(f"an honest program ended as {failed[0].state}: {failed[0].cause}")

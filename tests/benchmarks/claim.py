@@ -10,12 +10,9 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from orchestrator.config import load
 from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
-from orchestrator.run import Store
 from tests.benchmarks import docker_run
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
@@ -31,25 +28,23 @@ def sides(*, quick: bool) -> Iterator[Sides]:
     prepared = prepare(config.protocol, CACHE)
     program = STATEMENTS + HONEST.read_bytes()
     line, job = docker_run.command(config, prepared), docker_run.job(config, prepared, program)
-    with TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        with SandboxEvaluator(config=config, store=store, prepared=prepared, key=b"benchmark") as evaluator:
-            list(evaluator.evaluate([Submission(candidate_id="first", source=program)]))
+    with SandboxEvaluator(config=config, prepared=prepared, key=b"benchmark") as evaluator:
+        list(evaluator.evaluate([Submission(candidate_id="first", source=program)]))
 
-            def waiting() -> Sample:
-                settle()
-                began = time.monotonic()
-                (evaluation,) = evaluator.evaluate([Submission(candidate_id="claim", source=program)])
-                measured = evaluation.verdict.measured
-                mark = float(store.get(measured.stdout or "").split()[0])
-                return Sample(1000 * (mark - began), {"claim_ms": 1000 * measured.seconds["claim"]})
+        def waiting() -> Sample:
+            settle()
+            began = time.monotonic()
+            (evaluation,) = evaluator.evaluate([Submission(candidate_id="claim", source=program)])
+            measured = evaluation.verdict.measured
+            mark = float(evaluation.objects[measured.stdout or ""].split()[0])
+            return Sample(1000 * (mark - began), {"claim_ms": 1000 * measured.seconds["claim"]})
 
-            def cold() -> Sample:
-                settle()
-                ran = docker_run.run(line, job, program)
-                return Sample(1000 * (ran.said["mark"] - ran.began), {})
+        def cold() -> Sample:
+            settle()
+            ran = docker_run.run(line, job, program)
+            return Sample(1000 * (ran.said["mark"] - ran.began), {})
 
-            yield {"waiting container": waiting, "docker run": cold}
+        yield {"waiting container": waiting, "docker run": cold}
 
 
 def remarks(samples: Samples) -> list[str]:

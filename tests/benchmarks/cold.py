@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
 
 from orchestrator.config import load
 from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
-from orchestrator.run import Store
 from tests.benchmarks import docker_run
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
@@ -29,28 +26,26 @@ def sides(*, quick: bool) -> Iterator[Sides]:
     prepared = prepare(config.protocol, CACHE)
     program = HONEST.read_bytes()
     line, job = docker_run.command(config, prepared), docker_run.job(config, prepared, program)
-    with TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        with SandboxEvaluator(config=config, store=store, prepared=prepared, key=b"benchmark") as evaluator:
-            list(evaluator.evaluate([Submission(candidate_id="first", source=b"")]))
+    with SandboxEvaluator(config=config, prepared=prepared, key=b"benchmark") as evaluator:
+        list(evaluator.evaluate([Submission(candidate_id="first", source=b"")]))
 
-            def sandbox() -> Sample:
-                settle()
-                began = time.monotonic()
-                (evaluation,) = evaluator.evaluate([Submission(candidate_id="honest", source=program)])
-                seconds = time.monotonic() - began
-                verdict = evaluation.verdict
-                if verdict.state != "passed":
-                    raise click.ClickException(f"the honest program ended as {verdict.state}: {verdict.cause}")
-                return Sample(seconds, {"accuracy": verdict.accuracy, "stages": verdict.measured.seconds})
+        def sandbox() -> Sample:
+            settle()
+            began = time.monotonic()
+            (evaluation,) = evaluator.evaluate([Submission(candidate_id="honest", source=program)])
+            seconds = time.monotonic() - began
+            verdict = evaluation.verdict
+            if verdict.state != "passed":
+                raise click.ClickException(f"the honest program ended as {verdict.state}: {verdict.cause}")
+            return Sample(seconds, {"accuracy": verdict.accuracy, "stages": verdict.measured.seconds})
 
-            def cold() -> Sample:
-                settle()
-                ran = docker_run.run(line, job, program)
-                answers = np.array(ran.said["predictions"])
-                return Sample(ran.seconds, {"accuracy": float((answers == prepared.validation_labels).mean())})
+        def cold() -> Sample:
+            settle()
+            ran = docker_run.run(line, job, program)
+            answers = np.array(ran.said["predictions"])
+            return Sample(ran.seconds, {"accuracy": float((answers == prepared.validation_labels).mean())})
 
-            yield {"sandbox": sandbox, "docker run": cold}
+        yield {"sandbox": sandbox, "docker run": cold}
 
 
 def remarks(samples: Samples) -> list[str]:

@@ -13,14 +13,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
 from orchestrator.config import Config, load
 from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
-from orchestrator.run import Store
 from tests.benchmarks import docker_run
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
@@ -63,12 +60,7 @@ def sides(*, quick: bool) -> Iterator[Sides]:
         settle()
         submissions = [Submission(candidate_id=f"f{number:02d}", source=text) for number, text in enumerate(texts)]
         began = time.monotonic()
-        with (
-            TemporaryDirectory() as folder,
-            SandboxEvaluator(
-                config=config, store=Store(Path(folder)), prepared=prepared, key=b"benchmark"
-            ) as evaluator,
-        ):
+        with SandboxEvaluator(config=config, prepared=prepared, key=b"benchmark") as evaluator:
             verdicts = [evaluation.verdict for evaluation in evaluator.evaluate(submissions)]
             seconds = time.monotonic() - began
         check(Counter(verdict.stage for verdict in verdicts), texts)

@@ -16,7 +16,6 @@ import click
 
 from orchestrator.config import Config, load
 from orchestrator.evaluation import Prepared, SandboxEvaluator, Submission, prepare
-from orchestrator.run import Store
 from tests.benchmarks.bare_run import Bare
 from tests.benchmarks.row import CACHE, CONFIG, EPOCH, HONEST, PROJECT
 
@@ -32,7 +31,7 @@ def settings(runtime: str) -> Config:
 
 def in_sandbox(config: Config, prepared: Prepared, folder: Path) -> float:
     """Return the seconds of all stages of the honest program in a container."""
-    with SandboxEvaluator(config=config, store=Store(folder), prepared=prepared, key=b"benchmark") as evaluator:
+    with SandboxEvaluator(config=config, prepared=prepared, key=b"benchmark") as evaluator:
         (evaluation,) = evaluator.evaluate([Submission(candidate_id="honest", source=HONEST.read_bytes())])
     verdict = evaluation.verdict
     if verdict.state != "passed":

@@ -55,7 +55,7 @@ class Bench:
         protocol = self.config.protocol.hash()
         self.trainer = FakeTrainer(breaks=trainer_breaks)
         self.generator = FakeGenerator(bodies=bodies, breaks_after=generator_breaks)
-        self.evaluator = FakeEvaluator(run.store, protocol=protocol, breaks_after=evaluator_breaks)
+        self.evaluator = FakeEvaluator(protocol=protocol, breaks_after=evaluator_breaks)
         parts = fake_parts(run, generator=self.generator, evaluator=self.evaluator, trainer=self.trainer)
         return Loop(run, parts, observe=self.events.append).run()
 

@@ -28,7 +28,7 @@ config = parse(DATA | {"budget": {"candidates": 20, "dynamic_from": None, "chunk
 run = RunFolder.create(Path(sys.argv[1]), config)
 gathered = provenance.gather(config, sandbox={"engine": "1", "runtime": "runc"}, dataset="0" * 64, seeds=())
 provenance.record(run.provenance, gathered)
-evaluator = FakeEvaluator(run.store, protocol=config.protocol.hash())
+evaluator = FakeEvaluator(protocol=config.protocol.hash())
 Loop(run, fake_parts(run, generator=FakeGenerator(), evaluator=evaluator, trainer=FakeTrainer())).run()
 """
 CREATION = """

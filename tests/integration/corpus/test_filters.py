@@ -17,7 +17,6 @@ from orchestrator.corpus.qualify import Seed
 from orchestrator.evaluation import SandboxEvaluator, prepare
 from orchestrator.language_model import LlmTokens, assets
 from orchestrator.records import ModelSpec
-from orchestrator.run import Store
 from orchestrator.sandbox.image import ensure
 from tests.adversarial.suite import CACHE, config
 from tests.support import tiny_llm
@@ -77,8 +76,7 @@ def test_a_program_that_collapses_at_the_protocols_shape_does_not_pass(tmp_path:
     prepared = prepare(settings.protocol, CACHE)
 
     def evaluator() -> SandboxEvaluator:
-        store = Store(tmp_path / "objects")
-        return SandboxEvaluator(config=rehearsal(settings), store=store, prepared=prepared, key=b"dry")
+        return SandboxEvaluator(config=rehearsal(settings), prepared=prepared, key=b"dry")
 
     said: list[str] = []
     found = dry_runs(SEEDS, evaluator=evaluator, path=path, report=said.append)

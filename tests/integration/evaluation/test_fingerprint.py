@@ -8,7 +8,6 @@ import pytest
 
 from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
 from orchestrator.records import Verdict
-from orchestrator.run import Store
 from tests.adversarial.suite import CACHE, FOLDER, config
 
 pytestmark = pytest.mark.docker
@@ -29,11 +28,11 @@ PROGRAMS = {"plain": PROGRAM, "again": PROGRAM, "reworded": REWORDED, "wider": W
 
 
 @pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Verdict]]:
+def verdicts() -> Iterator[Mapping[str, Verdict]]:
     """The verdict on each program, from real containers."""
     settings = config("runc")
-    store, prepared = Store(tmp_path_factory.mktemp("objects")), prepare(settings.protocol, CACHE)
-    with SandboxEvaluator(config=settings, store=store, prepared=prepared, key=b"k") as evaluator:
+    prepared = prepare(settings.protocol, CACHE)
+    with SandboxEvaluator(config=settings, prepared=prepared, key=b"k") as evaluator:
         submissions = [Submission(candidate_id=name, source=source) for name, source in PROGRAMS.items()]
         yield {one.verdict.candidate_id: one.verdict for one in evaluator.evaluate(submissions)}
 

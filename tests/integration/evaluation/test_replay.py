@@ -47,6 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     submissions = [Submission(name, source) for name, source in SOURCES.items()]
     with sandbox(run, prepare(settings.protocol, CACHE), cache=tmp_path_factory.mktemp("cache")) as evaluator:
         for evaluation in evaluator.evaluate(submissions):
+            run.keep(evaluation)
             folder.candidates.append(evaluation.candidate)
             folder.verdicts.append(evaluation.verdict)
     return run

@@ -6,13 +6,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tests.integration.test_blame import SLOW, by_the_engine, ending
 
 from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
-from orchestrator.records import Event
-from orchestrator.run import Journal, Store
+from orchestrator.records import Evaluation, Event
+from orchestrator.run import RunFolder
 from orchestrator.run.chain import JOURNAL, read_chain
 from tests.adversarial.suite import CACHE, config
+from tests.integration.sandbox.test_blame import SLOW, by_the_engine, ending
 
 pytestmark = pytest.mark.docker
 
@@ -25,13 +25,12 @@ def journalled(folder: Path, *, kills: int) -> list[Event]:
     sandbox = settings.sandbox.model_copy(update={"slots": 1})
     settings = settings.model_copy(update={"sandbox": sandbox, "retries": 1})
     prepared = prepare(settings.protocol, CACHE)
-    journal = Journal(folder)
+    run = RunFolder.create(folder, settings)
     submissions = [Submission(candidate_id="c001-0000", source=SLOW)]
-    evaluator = SandboxEvaluator(
-        config=settings, store=Store(folder), prepared=prepared, key=b"k", record=journal.record
-    )
+    evaluator = SandboxEvaluator(config=settings, prepared=prepared, key=b"k", record=run.record)
     with ending(by_the_engine, times=kills), evaluator:
-        list(evaluator.evaluate(submissions))
+        for evaluation in evaluator.evaluate(submissions):
+            run.keep(Evaluation.model_validate_json(evaluation.model_dump_json()))
     events, torn = read_chain(folder / JOURNAL)
     assert torn == 0
     return events

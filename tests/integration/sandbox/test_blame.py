@@ -14,7 +14,6 @@ import pytest
 
 from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
 from orchestrator.records import Verdict
-from orchestrator.run import Store
 from orchestrator.sandbox import Sandbox
 from orchestrator.sandbox.lease import PROCESS
 from orchestrator.sections import SandboxConfig
@@ -87,7 +86,7 @@ def evaluated(tmp_path: Path) -> Verdict:
     sandbox = settings.sandbox.model_copy(update={"slots": 1})
     settings = settings.model_copy(update={"sandbox": sandbox, "retries": 1})
     prepared = prepare(settings.protocol, CACHE)
-    with SandboxEvaluator(config=settings, store=Store(tmp_path), prepared=prepared, key=b"k") as evaluator:
+    with SandboxEvaluator(config=settings, prepared=prepared, key=b"k") as evaluator:
         (evaluation,) = evaluator.evaluate([Submission(candidate_id="slow", source=SLOW)])
     return evaluation.verdict
 

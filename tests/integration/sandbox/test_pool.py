@@ -12,7 +12,6 @@ import pytest
 from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
 from orchestrator.machine import LOOK, Headroom
 from orchestrator.records import Verdict
-from orchestrator.run import Store
 from tests.adversarial.suite import CACHE, CONTROL, FOLDER, config
 
 pytestmark = pytest.mark.docker
@@ -28,6 +27,7 @@ class Fixed(Headroom):
         super().__init__(patience=patience)
         self.idle, self.short = cores, short
         self.looks = threading.Semaphore(0)
+        self.starts = threading.Semaphore(0)
 
     def cores(self) -> float:
         self.looks.release()
@@ -36,6 +36,10 @@ class Fixed(Headroom):
     def memory(self) -> int:
         self.short -= 1
         return 0 if self.short >= 0 else super().memory()
+
+    def await_memory(self, closing: threading.Event) -> None:
+        self.starts.release()
+        super().await_memory(closing)
 
     def programs(self, waits: Sequence[int]) -> Iterator[Submission]:
         """Submit the program again and again, each time after so many more looks at the cores."""
@@ -49,11 +53,10 @@ def evaluate(folder: Path, ahead: str, headroom: Fixed, *, waits: Sequence[int] 
     """Return the verdicts of the honest program, and whether it found what optimizers need imported."""
     settings = config("runc")
     settings = settings.model_copy(update={"sandbox": settings.sandbox.model_copy(update={"ahead": ahead, "slots": 1})})
-    store = Store(folder / ahead)
     prepared = prepare(settings.protocol, CACHE)
-    with SandboxEvaluator(config=settings, store=store, prepared=prepared, key=b"pool", headroom=headroom) as evaluator:
-        verdicts = [evaluation.verdict for evaluation in evaluator.evaluate(headroom.programs(waits))]
-    return [(verdict, store.get(verdict.measured.stdout or "") == b"True\n") for verdict in verdicts]
+    with SandboxEvaluator(config=settings, prepared=prepared, key=b"pool", headroom=headroom) as evaluator:
+        done = list(evaluator.evaluate(headroom.programs(waits)))
+    return [(one.verdict, one.objects[one.verdict.measured.stdout or ""] == b"True\n") for one in done]
 
 
 def test_however_warm_the_container_is_the_verdict_is_the_same(tmp_path: Path) -> None:
@@ -80,30 +83,28 @@ def test_a_container_that_grows_too_old_while_it_waits_is_replaced_before_it_is_
     short = deadlines.model_copy(update={"life": deadlines.claimed() + PAUSE})
     sandbox = settings.sandbox.model_copy(update={"ahead": "import", "slots": 1, "deadlines": short})
     settings = settings.model_copy(update={"sandbox": sandbox})
-    started: list[str] = []
-    used: set[str] = set()
-    replaced = threading.Event()
+    unused: list[str] = []
+    machine = Fixed()
 
     def record(event: str, data: Mapping[str, Any], *, durable: bool = True) -> None:
         if event == "container" and data["mode"] == "supervise":
-            started.append(data["container_id"])
-        elif event == "stage":
-            used.add(data["container_id"])
-        if len(started) > 1:
-            replaced.set()
+            unused.append(data["container_id"])
 
     def program() -> Iterator[Submission]:
-        assert replaced.wait(10 * PAUSE)
+        for _ in range(2):  # its first container, and the one that replaces it
+            assert machine.starts.acquire(timeout=10 * PAUSE)
         yield Submission(candidate_id="late", source=PROGRAM)
 
     prepared = prepare(settings.protocol, CACHE)
     with SandboxEvaluator(
-        config=settings, store=Store(tmp_path), prepared=prepared, key=b"pool", record=record
+        config=settings, prepared=prepared, key=b"pool", record=record, headroom=machine
     ) as evaluator:
         (evaluation,) = evaluator.evaluate(program())
     assert evaluation.verdict.state == "passed"
-    assert used
-    assert used <= {*started[1:]}
+    used = [one.data["container_id"] for one in evaluation.events if one.event == "container"]
+    assert used == [evaluation.verdict.measured.container_id]
+    assert len(unused) > 1  # the first, and the one behind the claim
+    assert not {*used} & {*unused}
 
 
 def test_a_start_waits_for_memory_but_not_for_ever(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 from orchestrator.errors import NoSlotError
 from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
 from orchestrator.records import Verdict
-from orchestrator.run import Store
 from orchestrator.sandbox.cgroup import ControlGroup
 from orchestrator.sandbox.lease import PREFIX
 from tests.adversarial.suite import CACHE, CONTROL, FOLDER, config
@@ -56,9 +55,7 @@ def evaluated(folder: Path, *, slots: int, count: int, journal: list[Mapping[str
 
     prepared = prepare(settings.protocol, CACHE)
     submissions = [Submission(candidate_id=f"c{number}", source=HONEST) for number in range(count)]
-    with SandboxEvaluator(
-        config=settings, store=Store(folder), prepared=prepared, key=b"k", record=record
-    ) as evaluator:
+    with SandboxEvaluator(config=settings, prepared=prepared, key=b"k", record=record) as evaluator:
         return [evaluation.verdict for evaluation in evaluator.evaluate(submissions)]
 
 

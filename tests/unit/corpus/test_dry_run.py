@@ -15,7 +15,6 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.evaluation import Evaluator, Submission
 from orchestrator.loop.fakes import ENVIRONMENT, FakeEvaluator, program
 from orchestrator.records import Candidate, Claimed, Digest, Evaluation, Failed, FailedState, Measured, Stage, Verdict
-from orchestrator.run import Store
 
 PROTOCOL = "0" * 64
 QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
@@ -47,7 +46,7 @@ def ask(
     folder: Path, seeds: Sequence[Seed] = SEEDS, *, breaks_after: int | None = None, said: list[str] | None = None
 ) -> tuple[dict[Digest, Failed | None] | InfrastructureError, list[str], int]:
     """Return the answers, or how they failed, what was tried for them, and how many evaluators were made."""
-    fake = FakeEvaluator(Store(folder / "objects"), protocol=PROTOCOL, breaks_after=breaks_after)
+    fake = FakeEvaluator(protocol=PROTOCOL, breaks_after=breaks_after)
     lender, report = Lender(fake), ([] if said is None else said).append
     try:
         found: dict[Digest, Failed | None] | InfrastructureError = dry_runs(

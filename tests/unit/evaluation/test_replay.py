@@ -12,7 +12,7 @@ from orchestrator.evaluation import Submission
 from orchestrator.evaluation.replay import Replay, environments, hosts, replay, sandboxed
 from orchestrator.loop.fakes import FakeEvaluator
 from orchestrator.records import Evaluation
-from orchestrator.run import RunFolder, Store
+from orchestrator.run import RunFolder
 from orchestrator.run.history import history
 from tests.support.recorded_run import recorded
 
@@ -25,9 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def again(run: RunFolder, name: str) -> Replay:
-    def evaluator(store: Store) -> FakeEvaluator:
-        return FakeEvaluator(store, protocol=run.config.protocol.hash())
-
+    evaluator = FakeEvaluator(protocol=run.config.protocol.hash())
     return replay(run, history(run, name), evaluator=evaluator, dataset="0" * 64)
 
 
@@ -58,9 +56,7 @@ class Quarantining(FakeEvaluator):
 
 
 def test_a_replay_that_the_infrastructure_fails_is_no_other_result(run: RunFolder) -> None:
-    def evaluator(store: Store) -> FakeEvaluator:
-        return Quarantining(store, protocol=run.config.protocol.hash())
-
+    evaluator = Quarantining(protocol=run.config.protocol.hash())
     with pytest.raises(InfrastructureError, match="no engine"):
         replay(run, history(run, PASSED), evaluator=evaluator, dataset="0" * 64)
 

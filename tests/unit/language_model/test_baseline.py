@@ -93,7 +93,7 @@ class CorpusBench(Bench):
     def run_baseline(self, *, breaks_after: int | None = None) -> list[CycleSummary]:
         run = RunFolder.create(self.folder, self.config)
         self.trainer = FakeTrainer()
-        self.evaluator = FakeEvaluator(run.store, protocol=self.config.protocol.hash(), breaks_after=breaks_after)
+        self.evaluator = FakeEvaluator(protocol=self.config.protocol.hash(), breaks_after=breaks_after)
         parts = fake_parts(run, generator=FakeGenerator(), evaluator=self.evaluator, trainer=self.trainer)
         return Loop(run, replace(parts, generator=CorpusGenerator(run))).run()
 

@@ -37,7 +37,7 @@ class Watched:
     def run(self, *, evaluator_breaks: int | None = None, cycles: int = 2) -> list[CycleSummary]:
         run = RunFolder.create(self.folder, config(cycles=cycles))
         observe = tracking(TENSORBOARD)(run, self.seen.append)
-        evaluator = FakeEvaluator(run.store, protocol=run.config.protocol.hash(), breaks_after=evaluator_breaks)
+        evaluator = FakeEvaluator(protocol=run.config.protocol.hash(), breaks_after=evaluator_breaks)
         parts = fake_parts(run, generator=FakeGenerator(), evaluator=evaluator, trainer=FakeTrainer())
         return Loop(run, parts, observe=observe).run()
 

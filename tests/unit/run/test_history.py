@@ -34,7 +34,7 @@ DATA: dict[str, Any] = {
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     run = RunFolder.create(folder / "test", parse(DATA, origin="test"))
-    evaluator = FakeEvaluator(run.store, protocol=run.config.protocol.hash())
+    evaluator = FakeEvaluator(protocol=run.config.protocol.hash())
     parts = fake_parts(run, generator=FakeGenerator(), evaluator=evaluator, trainer=FakeTrainer())
     Loop(run, parts).run()
     return folder

@@ -1,5 +1,9 @@
 """The failures that are ours: each names what went wrong and what to change, and is never held against a candidate."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 
 class OrchestratorError(Exception):
     """Base of every error that the command line shows as one message instead of a traceback."""
@@ -27,3 +31,10 @@ class RefusedJobError(InfrastructureError):
 
 class LedgerError(OrchestratorError):
     """A ledger on disk is damaged or does not belong to this run: the message names the file and the line."""
+
+
+def refuse(wrong: Iterable[str]) -> None:
+    """Raise ConfigError that says all of `wrong`, if there is anything in it: who mends one thing sees the others."""
+    found = list(wrong)
+    if found:
+        raise ConfigError(found[0] if len(found) == 1 else "\n- ".join((f"{len(found)} things are wrong:", *found)))

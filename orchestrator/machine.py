@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from orchestrator.config import Config
-from orchestrator.errors import ConfigError
+from orchestrator.sections import SandboxConfig
 
 IMPORTED = 512 << 20  # bytes, more than a container with torch in it takes
 LOOK = 0.5  # seconds between looks at the machine
@@ -74,16 +73,14 @@ def gpu_count(*, driver: Path = Path("/proc/driver/nvidia/gpus")) -> int:
     return len(list(driver.iterdir())) if driver.is_dir() else 0
 
 
-def check_machine(config: Config) -> None:
-    """Raise ConfigError where a container may have more CPUs than this machine has, or all slots more memory."""
-    sandbox, cpus = config.sandbox, psutil.cpu_count() or 1
+def shortages(sandbox: SandboxConfig) -> Iterator[str]:
+    """Yield what this machine lacks: CPUs for a container, or memory for all slots."""
+    cpus = psutil.cpu_count() or 1
     if sandbox.limits.cpus > cpus:
-        raise ConfigError(
-            f"sandbox.limits.cpus is {sandbox.limits.cpus:g}, and this machine has {cpus}: the engine takes no more"
-        )
+        yield f"sandbox.limits.cpus is {sandbox.limits.cpus:g}, and this machine has {cpus}: the engine takes no more"
     needed, there = sandbox.slots * sandbox.limits.memory, psutil.virtual_memory().total
     if needed > there:
-        raise ConfigError(
+        yield (
             f"sandbox: {sandbox.slots} slots of {sandbox.limits.memory >> 20} MiB are more than the {there >> 20} MiB"
             " of this machine; lower sandbox.slots or sandbox.limits.memory"
         )

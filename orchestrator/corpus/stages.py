@@ -17,7 +17,7 @@ from orchestrator.corpus.infill import cut_out
 from orchestrator.corpus.parse_cache import Inspect
 from orchestrator.corpus.qualify import Qualification, Seed
 from orchestrator.corpus.representatives import deduplicate, select
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, refuse
 from orchestrator.language_model.assets import pinned
 from orchestrator.language_model.prompts import Task, infill, pair
 from orchestrator.records import Entry, Message, derived_seed
@@ -61,7 +61,7 @@ def build(config: Config, *, wheel: Path, inspect: Inspect, assay: Assay | None 
         ConfigError: no program is left, or a switch lacks what it needs or contradicts another.
         InfrastructureError: the wheel cannot be read, or the parser container or `assay` failed.
     """
-    check(config)
+    refuse(contradictions(config))
     passed = None
     if config.corpus.qualified is not None:
         passed = qualify.read(qualify.locate(config.corpus.qualified), protocol=config.protocol.hash())
@@ -231,18 +231,21 @@ def _split(config: Config, seeds: Sequence[Seed]) -> tuple[list[Seed], Stage]:
     return sift("train split", seeds, lambda seed: None if seed.name in train else Drop(seed.name, "held out"))
 
 
-def check(config: Config) -> None:
-    """Raise ConfigError where switches of the corpus contradict each other, or another part of the configuration."""
+def contradictions(config: Config) -> Iterator[str]:
+    """Yield where switches of the corpus contradict each other, or another part of the configuration."""
     corpus = config.corpus
-    filters.check(config)
-    pinned(corpus.lemur)
+    yield from filters.contradictions(config)
+    try:
+        pinned(corpus.lemur)
+    except ConfigError as error:
+        yield str(error)
     if corpus.qualified is None:
         for key in ("max_parameters", "min_accuracy"):
             if getattr(corpus, key) is not None:
                 other = "" if key == "max_parameters" else "; LEMUR's own accuracy has corpus.clean.min_accuracy"
-                raise ConfigError(f"corpus.{key} needs corpus.qualified, which it is compared with{other}")
+                yield f"corpus.{key} needs corpus.qualified, which it is compared with{other}"
     if corpus.strip_boilerplate and not config.completion:
-        raise ConfigError("corpus.strip_boilerplate needs completion: true, or nothing trained on could ever run")
+        yield "corpus.strip_boilerplate needs completion: true, or nothing trained on could ever run"
 
 
 def _state_drop(item: _Read, *, spared: tuple[str, ...]) -> Drop | None:

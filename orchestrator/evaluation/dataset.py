@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -265,17 +265,17 @@ def images_size(prepared: Prepared, protocol: Protocol) -> int:
     return len(prepared.validation_labels) * 3 * protocol.resolution**2
 
 
-def check_size(prepared: Prepared, config: Config) -> None:
-    """Raise ConfigError where the validation images are too large for the wire, or for a container's memory."""
+def excesses(prepared: Prepared, config: Config) -> Iterator[str]:
+    """Yield why the validation images are too large: for the wire, or for a container's memory."""
     count, resolution = len(prepared.validation_labels), config.protocol.resolution
     size = images_size(prepared, config.protocol)
     if size > wire.IMAGES_LIMIT:
-        raise ConfigError(
+        yield (
             f"protocol: {count} validation images of {resolution} pixels are {size} bytes, more than the"
             f" {wire.IMAGES_LIMIT} that the wire takes; lower protocol.validation_samples or protocol.resolution"
         )
     if COPIES * size > config.sandbox.limits.memory:
-        raise ConfigError(
+        yield (
             f"protocol: {count} validation images of {resolution} pixels are {size >> 20} MiB, and a container holds"
             f" {COPIES} copies while they arrive, more than sandbox.limits.memory: raise that, or lower"
             " protocol.validation_samples or protocol.resolution"

@@ -13,17 +13,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from orchestrator.config import Config
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, refuse
 from orchestrator.escape import plain
 from orchestrator.evaluation.candidate import Intake
-from orchestrator.evaluation.dataset import Prepared, check_size
+from orchestrator.evaluation.dataset import Prepared, excesses
 from orchestrator.evaluation.dossier import Dossier
 from orchestrator.evaluation.exam import Exam
 from orchestrator.evaluation.retries import Attempts, QuarantineError
 from orchestrator.evaluation.seam import Submission
 from orchestrator.evaluation.trial import Trial, Work
 from orchestrator.evaluation.verdict import Epoch, Terms, judge, quarantined
-from orchestrator.machine import LOOK, Headroom, check_machine
+from orchestrator.machine import LOOK, Headroom, shortages
 from orchestrator.records import (
     Candidate,
     Evaluation,
@@ -72,8 +72,7 @@ class SandboxEvaluator:
         self._attempts = Attempts(retries=config.retries, prove=self._prove)
 
     def __enter__(self) -> Self:
-        check_size(self._prepared, self._config)
-        check_machine(self._config)
+        refuse((*excesses(self._prepared, self._config), *shortages(self._config.sandbox)))
         config, sandbox = self._config, self._config.sandbox
         with ExitStack() as stack:
             self._sandbox = stack.enter_context(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from orchestrator.config import Config, contradictions
 from orchestrator.corpus import qualify, stages
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, refuse
 from orchestrator.evaluation import prepare
-from orchestrator.evaluation.dataset import check_size
+from orchestrator.evaluation.dataset import excesses
 from orchestrator.language_model import assets, prompts
 from orchestrator.loop.assembly import OWNER
-from orchestrator.machine import check_machine
+from orchestrator.machine import shortages
 from orchestrator.sandbox import Sandbox
 
 FIRST_GPU = "0"  # on which the language model is, unless its device or the environment say another
@@ -23,36 +24,59 @@ TEMPLATE = 48  # tokens that a chat template adds
 
 
 def check(config: Config) -> None:
-    """Raise ConfigError for what a run would fail on sooner or later, so that no run is frozen with it."""
-    for wrong in contradictions(config):
-        raise ConfigError(wrong)
-    stages.check(config)
-    check_machine(config)
+    """Raise ConfigError that names everything that a run would fail on, so that no run is frozen with it."""
+    refuse(troubles(config))
+
+
+def troubles(config: Config) -> Iterator[str]:
+    """Yield what contradicts something else in `config`, or something on this machine; nothing is started for it."""
+    yield from contradictions(config)
+    yield from stages.contradictions(config)
+    yield from shortages(config.sandbox)
+    yield from _of_the_sandbox(config)
+    yield from _of_the_language_model(config)
+    if config.corpus.qualified is not None:
+        yield from _said_by(
+            lambda: qualify.read(qualify.locate(config.corpus.qualified or ""), protocol=config.protocol.hash())
+        )
+
+
+def _of_the_sandbox(config: Config) -> Iterator[str]:
     llm, deadlines = config.llm, config.sandbox.deadlines
     if deadlines.claimed() + deadlines.ready >= deadlines.life:
-        raise ConfigError(
+        yield (
             f"sandbox.deadlines.life is {deadlines.life:g} s, but a start, a claim and all stages may take"
             f" {deadlines.claimed() + deadlines.ready:g} s: raise it"
         )
-    if llm.sampler == "model":
-        assets.check(llm.model)
     on_gpu = llm.sampler == "model" and llm.model.device != "cpu"
     first = os.environ.get("CUDA_VISIBLE_DEVICES", FIRST_GPU).partition(",")[0].strip()
     if on_gpu and config.budget.overlap and first in config.sandbox.gpus:
-        raise ConfigError(
+        yield (
             f"sandbox.gpus holds GPU {first}, on which the language model would generate meanwhile: set budget.overlap"
             " to false, or give candidates other GPUs"
         )
+
+
+def _of_the_language_model(config: Config) -> Iterator[str]:
+    llm = config.llm
+    if llm.sampler == "model":
+        yield from _said_by(lambda: assets.check(llm.model))
     messages = prompts.asked(config)
     asked = TEMPLATE + sum(len(message.content) for message in messages) // CHARACTERS
     if llm.finetune and llm.iterate and llm.decoding.max_new_tokens + asked > llm.sft.max_length:
-        raise ConfigError(
+        yield (
             f"llm.decoding.max_new_tokens is {llm.decoding.max_new_tokens}, so that a program and its prompt may be"
             f" longer than llm.sft.max_length, {llm.sft.max_length}, and could not be trained on: lower the first to"
             f" {max(1, llm.sft.max_length - asked)}, or raise the second to {llm.decoding.max_new_tokens + asked}"
         )
-    if config.corpus.qualified is not None:
-        qualify.read(qualify.locate(config.corpus.qualified), protocol=config.protocol.hash())
+
+
+def _said_by(check: Callable[[], object]) -> Iterator[str]:
+    """Yield what `check` raises as a ConfigError, if it does."""
+    try:
+        check()
+    except ConfigError as error:
+        yield str(error)
 
 
 def rehearse(config: Config, *, cache: Path) -> None:
@@ -63,6 +87,6 @@ def rehearse(config: Config, *, cache: Path) -> None:
         InfrastructureError: the data set cannot be laid out, or the engine starts no such container.
     """
     prepared = prepare(config.protocol, cache)
-    check_size(prepared, config)
+    refuse(excesses(prepared, config))
     with Sandbox(config.sandbox, owner=OWNER) as containers:
         containers.prove(train=prepared.train_dir)

@@ -219,6 +219,22 @@ def test_what_a_run_would_fail_on_later_is_refused_before_it_is_frozen(
     assert not list(tmp_path.iterdir())
 
 
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    wrong = ("admission.enforce_budget=true", "corpus.lemur=nn-dataset", "sandbox.slots=1000", "corpus.max_tokens=300")
+    with pytest.raises(ConfigError) as caught:
+        check(load(CONFIGS / "quickstart.yaml", (*wrong, "llm.model.source=./nowhere.gguf", "completion=false")))
+    first, *said = str(caught.value).split("\n- ")
+    assert first == f"{len(said)} things are wrong:"
+    begins = [line.partition(" ")[0] for line in said]
+    assert begins == [
+        "admission.enforce_budget",
+        "'nn-dataset'",
+        "corpus.strip_boilerplate",
+        "sandbox:",
+        "llm.model.source:",
+    ]
+
+
 def test_candidates_do_not_share_a_gpu_with_a_model_that_generates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     small = ("sandbox.limits.memory=1073741824", "sandbox.limits.cpus=1")

@@ -1,23 +1,80 @@
-"""Where those files lie that a wheel does not hold: the image's recipe, the seccomp profile, shipped configurations."""
+"""Where files lie: what this project ships besides its code, and the cache.
+
+A checkout has the shipped files in its top-level folders; a wheel holds copies of them in `orchestrator/shipped_files`.
+"""
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from orchestrator.errors import ConfigError
 
-PROJECT = Path(__file__).parent.parent
+PROJECT = Path(__file__).parent.parent  # what the packages lie in: a checkout, or the site-packages of an installation
+DOCKERFILE = "docker/sandbox.Dockerfile"  # marks a checkout: in an installation the folder `docker` is the SDK
+PACKAGED = "orchestrator/shipped_files"
+CONFIGS = "configs"
+CACHE = ".cache"
+APPLICATION = "nn-orchestrate"
+
+
+def checkout(project: Path = PROJECT) -> Path | None:
+    """Return `project` if it is a checkout, None if it is an installation."""
+    return project if (project / DOCKERFILE).is_file() else None
 
 
 def shipped(name: str, *, project: Path = PROJECT) -> Path:
-    """Return the file `name` of the checkout.
+    """Return the shipped file `name`, as in `docker/seccomp.json`.
 
     Raises:
-        ConfigError: it is not there, as in an installation without its checkout.
+        ConfigError: it is not there; the installation is damaged.
     """
-    path = project / name
+    path = _home(project) / name
     if not path.is_file():
-        raise ConfigError(
-            f"{path}: is missing; the orchestrator runs from a checkout: `pip install --editable .` in one"
-        )
+        raise ConfigError(f"{path}: is missing; install nn-orchestrate again")
     return path
+
+
+def shipped_configs(*, project: Path = PROJECT) -> dict[str, Path]:
+    """Return the shipped configurations by name."""
+    paths = (_home(project) / CONFIGS).glob("*.yaml")
+    return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
+
+
+def config_path(name: str, *, project: Path = PROJECT) -> Path:
+    """Return the configuration that `name` names: a shipped one, as in `quickstart`, or any file.
+
+    Raises:
+        ConfigError: there is neither; the message lists what is shipped.
+    """
+    known = shipped_configs(project=project)
+    path = known.get(name, Path(name))
+    if path.is_file():
+        return path
+    if path.exists():
+        raise ConfigError(f"{name}: is no file; name a YAML file or one of {', '.join(known)}")
+    close = difflib.get_close_matches(Path(name).stem, known, n=1)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    raise ConfigError(
+        f"{name}: there is no such file, and no configuration of this name is shipped.{meant} "
+        f"Shipped are {', '.join(known)}"
+    )
+
+
+def default_cache(*, project: Path = PROJECT) -> Path:
+    """Return the cache that commands use unless they are told another: the same one from every folder.
+
+    It is the checkout's `.cache`; an installation has none, so it is a folder in the user's own cache.
+    """
+    home = checkout(project)
+    if home is not None:
+        return home / CACHE
+    from platformdirs import user_cache_path
+
+    path: Path = user_cache_path(APPLICATION, appauthor=False)
+    return path
+
+
+def _home(project: Path) -> Path:
+    """Return the folder that holds `docker` and `configs`."""
+    return checkout(project) or project / PACKAGED

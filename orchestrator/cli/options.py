@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from orchestrator.config import Config, load
 from orchestrator.errors import ConfigError
-from orchestrator.shipped import shipped
+from orchestrator.escape import escaped, escaped_line
+from orchestrator.shipped import config_path as find_config
+from orchestrator.shipped import default_cache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +23,9 @@ if TYPE_CHECKING:
 
     from orchestrator.run import RunFolder
 
-QUICKSTART = "configs/quickstart.yaml"
+QUICKSTART = "quickstart"
 PLAIN_WIDTH = 200
+SAID = f"{__name__}.places"
 NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -38,16 +42,36 @@ class Outside(click.Path):
         return path
 
 
+class ConfigFile(click.Path):
+    """A shipped configuration by its name, or any file."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the file; a name that nothing has is a usage error that lists what is shipped."""
+        try:
+            return find_config(os.fspath(value))
+        except ConfigError as error:
+            self.fail(escaped(str(error)), param, ctx)
+
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 NEW_FILE = Outside(dir_okay=False, path_type=Path)
 NEW_FOLDER = Outside(file_okay=False, path_type=Path)
 
 config_option = click.option(
-    "--config", "config_path", type=FILE, required=True, help="The configuration, a YAML file."
+    "--config",
+    "config_path",
+    type=ConfigFile(),
+    metavar="NAME|FILE",
+    required=True,
+    help="The configuration: the name of a shipped one, as in quickstart, or a YAML file.",
 )
 default_config_option = click.option(
-    "--config", "config_path", type=FILE, help="The configuration; the quickstart's where omitted."
+    "--config",
+    "config_path",
+    type=ConfigFile(),
+    metavar="NAME|FILE",
+    help="The configuration, a shipped one's name or a YAML file; quickstart if omitted.",
 )
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key, as in sandbox.runtime=runsc."
@@ -55,9 +79,9 @@ set_option = click.option(
 cache_option = click.option(
     "--cache",
     type=FOLDER,
-    default=Path(".cache"),
+    default=default_cache,
     envvar="ORCHESTRATE_CACHE",
-    show_default=True,
+    show_default="the checkout's .cache, else the user's cache folder",
     show_envvar=True,
     help="Where models, data and the corpus are kept.",
 )
@@ -75,13 +99,27 @@ json_option = click.option("--jsonl", is_flag=True, help="One JSON object a line
 
 def configured(config_path: Path | None, overrides: tuple[str, ...]) -> Config:
     """Return the validated configuration of a command, the quickstart's where it names none."""
-    return load(shipped(QUICKSTART) if config_path is None else config_path, overrides)
+    say_places()
+    return load(find_config(QUICKSTART) if config_path is None else config_path, overrides)
+
+
+def say_places() -> None:
+    """Say once, on one line of standard error, which places the running command uses that its line does not name."""
+    context = click.get_current_context(silent=True)
+    if context is None or SAID in context.meta:
+        return
+    context.meta[SAID] = True
+    places = [name for name in ("cache", "runs") if name in context.params]
+    said = [name for name in places if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE]
+    if said:
+        click.echo(escaped_line("; ".join(f"{name}: {context.params[name].absolute()}" for name in said)), err=True)
 
 
 def opened(run: str, runs: Path) -> RunFolder:
     """Return the run that `run` names: a folder, or a name under `runs`."""
     from orchestrator.run import RunFolder
 
+    say_places()
     folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
     return RunFolder.load(folder, report=lambda message: click.echo(message, err=True))
 

@@ -47,7 +47,7 @@ def image() -> None:
 def image_build(
     *, config_path: Path | None, overrides: tuple[str, ...], base: str | None, force: bool, cache: Path
 ) -> None:
-    """Build the image that the configuration names, unless it was built from what lies in the checkout now.
+    """Build the image that the configuration names, unless it was built from this very recipe.
 
     Its id goes to stdout. Without --config it is the quickstart's, with torch for the CPU.
     """

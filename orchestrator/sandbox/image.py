@@ -1,4 +1,4 @@
-"""The sandbox image: built from this checkout without a network, and built anew only when what goes in has changed."""
+"""The sandbox image: built without a network, and built anew only when what goes in has changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.records import canonical, digest
 from orchestrator.sandbox.engine import connect, endpoint, engine_errors
 from orchestrator.sandbox.image_base import resolve_base
 from orchestrator.sandbox.image_wheels import fetch_wheels
-from orchestrator.shipped import PROJECT
+from orchestrator.shipped import DOCKERFILE, PROJECT, shipped
 
 if TYPE_CHECKING:
     import docker
@@ -45,21 +45,18 @@ class Recipe:
 
 
 def read_recipe(variant: Variant, *, project: Path = PROJECT) -> Recipe:
-    """Read the recipe of a variant from a checkout.
+    """Read the recipe of a variant, the same one from a checkout and from an installation.
 
     Raises:
-        InfrastructureError: a file is missing; images are built from a checkout, not from an installed wheel.
+        ConfigError: a file is missing.
     """
-    try:
-        package = project / "sandbox_image"
-        sources = {path.relative_to(project).as_posix(): path.read_bytes() for path in sorted(package.rglob("*.py"))}
-        return Recipe(
-            dockerfile=(project / "docker" / "sandbox.Dockerfile").read_bytes(),
-            requirements=(project / "docker" / f"requirements-{variant}.txt").read_bytes(),
-            sources=sources,
-        )
-    except OSError as error:
-        raise InfrastructureError(f"the image is built from a checkout of this project: {error}") from error
+    package = project / "sandbox_image"
+    sources = {path.relative_to(project).as_posix(): path.read_bytes() for path in sorted(package.rglob("*.py"))}
+    return Recipe(
+        dockerfile=shipped(DOCKERFILE, project=project).read_bytes(),
+        requirements=shipped(f"docker/requirements-{variant}.txt", project=project).read_bytes(),
+        sources=sources,
+    )
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def local_image(tag: str) -> LocalImage:
 
 
 def ensure(variant: Variant, tag: str, *, cache: Path, base: str | None = None, log: Log) -> str:
-    """Return the id of `tag`, building it first unless it was built from what lies in the checkout now.
+    """Return the id of `tag`, building it first unless it was built from this very recipe.
 
     Raises:
         InfrastructureError: as `build`.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import cache_option, prose, runs_option
+from orchestrator.cli.options import cache_option, prose, runs_option, say_places
 from orchestrator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def audit_verify(
 
     if head_only and expect_head is not None:
         raise click.UsageError("--head only prints; leave it out to compare with --expect-head")
+    say_places()
     folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
     if not folder.is_dir():
         raise ConfigError(f"{folder}: there is no such run; `--runs` names the folder of runs")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.records import digest
 from orchestrator.sandbox.image import Recipe, read_recipe, write_context
 from orchestrator.sandbox.image_base import bootstrap_command
@@ -42,7 +42,7 @@ def test_another_base_gives_another_digest() -> None:
 
 
 @pytest.mark.parametrize("variant", ["cpu", "cuda"])
-def test_the_checkouts_recipe_holds_the_whole_sandbox_image_and_nothing_else(variant: str) -> None:
+def test_the_recipe_holds_the_whole_sandbox_image_and_nothing_else(variant: str) -> None:
     recipe = read_recipe("cpu" if variant == "cpu" else "cuda")
     assert "sandbox_image/wire.py" in recipe.sources
     assert "sandbox_image/__main__.py" in recipe.sources
@@ -50,8 +50,8 @@ def test_the_checkouts_recipe_holds_the_whole_sandbox_image_and_nothing_else(var
     assert b"torch==" in recipe.requirements
 
 
-def test_a_recipe_outside_a_checkout_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InfrastructureError, match="checkout"):
+def test_a_recipe_that_lacks_a_file_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sandbox\.Dockerfile: is missing"):
         read_recipe("cpu", project=tmp_path)
 
 

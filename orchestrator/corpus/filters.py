@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.config import Config
 from orchestrator.corpus.curation import Drop, Stage, sift
 from orchestrator.corpus.lemur import Model
 from orchestrator.corpus.qualify import Seed
@@ -23,23 +22,6 @@ class Assay:
 
     count: Callable[[Sequence[str]], Sequence[int]]
     dry_run: Callable[[Sequence[Seed]], Mapping[Digest, Failed | None]]
-
-
-def contradictions(config: Config) -> Iterator[str]:
-    """Yield where `corpus.clean` contradicts another part of the configuration."""
-    bounds, longest = config.corpus.clean, config.llm.sft.max_length
-    if bounds is None:
-        return
-    if config.corpus.qualified is not None:
-        yield (
-            "corpus.clean and corpus.qualified both say which programs run, and a qualified one ran in full:"
-            " set one of them to null"
-        )
-    if config.llm.finetune and bounds.model_tokens >= longest:
-        yield (
-            f"corpus.clean.model_tokens is {bounds.model_tokens}, but llm.sft.max_length is {longest} and holds the"
-            " prompt as well: lower the first or raise the second, since nothing is cut off"
-        )
 
 
 def known(bounds: CleanConfig, models: Sequence[Model]) -> tuple[list[Model], Stage]:

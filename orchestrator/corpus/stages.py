@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.config import Config
 from orchestrator.corpus import filters, lemur, qualify
+from orchestrator.corpus.contradictions import contradictions
 from orchestrator.corpus.curation import Drop, Stage, sift
 from orchestrator.corpus.filters import Assay
 from orchestrator.corpus.infill import cut_out
@@ -18,7 +19,6 @@ from orchestrator.corpus.parse_cache import Inspect
 from orchestrator.corpus.qualify import Qualification, Seed
 from orchestrator.corpus.representatives import deduplicate, select
 from orchestrator.errors import ConfigError, refuse
-from orchestrator.language_model.assets import pinned
 from orchestrator.language_model.prompts import Task, infill, pair
 from orchestrator.records import Entry, Message, derived_seed
 from orchestrator.run import Store
@@ -229,23 +229,6 @@ def _split(config: Config, seeds: Sequence[Seed]) -> tuple[list[Seed], Stage]:
     shuffled = sorted(seeds, key=lambda seed: hashlib.sha256(f"{key} {seed.name}".encode()).digest())
     train = {seed.name for seed in shuffled[: round(len(shuffled) * config.corpus.train_split)]}
     return sift("train split", seeds, lambda seed: None if seed.name in train else Drop(seed.name, "held out"))
-
-
-def contradictions(config: Config) -> Iterator[str]:
-    """Yield where switches of the corpus contradict each other, or another part of the configuration."""
-    corpus = config.corpus
-    yield from filters.contradictions(config)
-    try:
-        pinned(corpus.lemur)
-    except ConfigError as error:
-        yield str(error)
-    if corpus.qualified is None:
-        for key in ("max_parameters", "min_accuracy"):
-            if getattr(corpus, key) is not None:
-                other = "" if key == "max_parameters" else "; LEMUR's own accuracy has corpus.clean.min_accuracy"
-                yield f"corpus.{key} needs corpus.qualified, which it is compared with{other}"
-    if corpus.strip_boilerplate and not config.completion:
-        yield "corpus.strip_boilerplate needs completion: true, or nothing trained on could ever run"
 
 
 def _state_drop(item: _Read, *, spared: tuple[str, ...]) -> Drop | None:

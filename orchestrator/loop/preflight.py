@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from orchestrator.config import Config, contradictions
-from orchestrator.corpus import qualify, stages
+from orchestrator.corpus import contradictions as corpus
+from orchestrator.corpus import qualify
 from orchestrator.errors import ConfigError, refuse
 from orchestrator.evaluation import prepare
 from orchestrator.evaluation.dataset import excesses
@@ -31,7 +32,7 @@ def check(config: Config) -> None:
 def troubles(config: Config) -> Iterator[str]:
     """Yield what contradicts something else in `config`, or something on this machine; nothing is started for it."""
     yield from contradictions(config)
-    yield from stages.contradictions(config)
+    yield from corpus.contradictions(config)
     yield from shortages(config.sandbox)
     yield from _of_the_sandbox(config)
     yield from _of_the_language_model(config)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -15,6 +18,7 @@ from orchestrator.cli.options import configured
 from orchestrator.evaluation.doctor import probes
 from orchestrator.records import Limits
 from sandbox_image import wire
+from tests.docs.commands import commands
 from tests.docs.page import PAGES, Page
 
 CHECKOUT = Path(__file__).parents[2]
@@ -26,9 +30,14 @@ DOCUMENTS = (
     *(f"docs/{path.name}" for path in sorted((CHECKOUT / "docs").glob("*.md"))),
 )
 COMMAND = re.compile(r"^orchestrate .+$", re.MULTILINE)
-TARGET = re.compile(r"\bmake ([a-z]+)\b")
+TARGETS = re.compile(r"(?:^|`)make ([a-z ]+)", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+MESSAGE = re.compile(r"^\| (`[^|]+`) \|", re.MULTILINE)
 PROGRAM = re.compile(r"`(\w+\.py)`")
-FOLDERS = ("orchestrator", "llm", "sandbox_image", "tests")
+FOLDERS = ("orchestrator", "llm", "sandbox_image", "tests", "docs")
+GENERATED = {f"docs/{page.path.name}" for page in PAGES}
 PATH = re.compile(r"`((?:orchestrator|llm|sandbox_image|docker|configs|tests|adversarial|integration|unit)/[\w./-]*)`")
 
 
@@ -52,7 +61,9 @@ def test_every_command_in_the_documents_is_accepted(line: str, tmp_path: Path) -
         path.touch()
     words = [str(mine.get(word, word)) for word in words]
     words = [str(CHECKOUT / word) if word.startswith("configs/") else word for word in words]
-    given = command.make_context(command.name, words).params
+    given: dict[str, Any] = {}
+    with suppress(click.exceptions.Exit):  # as with --views, which says its piece and ends
+        given = command.make_context(command.name, words).params
     if "overrides" in given and "config_path" in given:
         assert configured(given["config_path"], given["overrides"])
 
@@ -71,17 +82,54 @@ def test_every_program_that_the_documents_name_exists(name: str) -> None:
 def test_every_probe_in_the_table_of_flags_exists() -> None:
     names = {probe.name for probe in probes(Limits(), import_seconds=1.0)}
     cells = [row.split("|")[-2] for row in text("docker/README.md").splitlines() if row.startswith("| `")]
-    said = [name for cell in cells for name in re.findall(r"\*([^*]+)\*", cell)]
-    assert len(said) > 5
-    for name in said:
+    named = [name for cell in cells for name in re.findall(r"\*([^*]+)\*", cell)]
+    assert len(named) > 5
+    for name in named:
         assert any(known == name or known.startswith(name.removesuffix("…")) for known in names), name
 
 
-def test_every_command_is_in_the_readme_and_has_help() -> None:
-    readme = text("README.md")
-    for name, command in main.commands.items():
-        assert f"orchestrate {name}" in readme
-        assert command.help
+def test_every_command_has_help_and_is_shown_on_a_page_that_a_person_wrote() -> None:
+    written = "\n".join(text(name) for name in DOCUMENTS if name not in GENERATED)
+    for name, command in commands():
+        assert re.search(rf"^{name} ", written, re.MULTILINE) or re.search(rf"^{name}$", written, re.MULTILINE), name
+        assert command.help, name
+
+
+def anchors(name: str) -> set[str]:
+    """The names by which GitHub lets a link point at the headings of a page."""
+    headings = HEADING.findall(FENCE.sub("", text(name)))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_points_at_a_file_and_a_heading_that_exist(name: str) -> None:
+    for link in LINK.findall(text(name)):
+        target, _, anchor = link.partition("#")
+        if target.startswith("https:"):
+            continue
+        path = ((CHECKOUT / name).parent / target).resolve() if target else CHECKOUT / name
+        assert path.exists(), link
+        assert not anchor or anchor in anchors(str(path.relative_to(CHECKOUT))), link
+
+
+def said() -> str:
+    """Every text in the code that a message may be made of; what differs is left out, as between braces."""
+    parts = []
+    for folder in ("orchestrator", "llm"):
+        for path in (CHECKOUT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                values = node.values if isinstance(node, ast.JoinedStr) else [node]
+                parts.append("\0".join(str(one.value) for one in values if isinstance(one, ast.Constant)))
+    return "\n".join(parts)
+
+
+def test_every_message_that_is_explained_is_one_of_the_code() -> None:
+    rows = MESSAGE.findall(text("docs/troubleshooting.md"))
+    assert len(rows) > 30
+    there = said()
+    for message in [message for row in rows for message in re.findall(r"`([^`]+)`", row)]:
+        for part in filter(None, (part.strip() for part in message.split("…"))):
+            assert part in there, message
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -92,11 +140,11 @@ def test_every_path_in_the_documents_exists(name: str) -> None:
 
 def test_the_table_of_frames_is_that_of_the_wire() -> None:
     sizes = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-    said: dict[bytes, int] = {}
+    stated: dict[bytes, int] = {}
     for row in text("sandbox_image/README.md").splitlines():
         if cells := re.match(r"\| ((?:`.`(?:, )?)+) \| [^|]+ \| [^|]+ \| (\d+) (\w+) \|", row):
-            said |= dict.fromkeys(re.findall(rb"`(.)`", cells[1].encode()), int(cells[2]) * sizes[cells[3]])
-    assert said == wire.TO_CONTAINER | wire.FROM_SUPERVISOR | wire.FROM_PARSER
+            stated |= dict.fromkeys(re.findall(rb"`(.)`", cells[1].encode()), int(cells[2]) * sizes[cells[3]])
+    assert stated == wire.TO_CONTAINER | wire.FROM_SUPERVISOR | wire.FROM_PARSER
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -104,7 +152,7 @@ def test_every_make_target_in_the_documents_exists(name: str) -> None:
     done = subprocess.run(["make", "--dry-run", "help"], cwd=CHECKOUT, capture_output=True, check=True)
     assert done.returncode == 0
     targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
-    assert set(TARGET.findall(text(name))) <= targets
+    assert {target for line in TARGETS.findall(text(name)) for target in line.split()} <= targets
 
 
 @pytest.mark.parametrize("script", ["docker/setup.sh", ".ci/run"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,7 @@ from orchestrator.sections import (
     Whole,
     dynamic,
 )
+from orchestrator.shipped import config_path
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -75,19 +76,32 @@ class Config(Section):
         )
 
 
-def load(path: Path, overrides: tuple[str, ...] = (), *, origin: str | None = None) -> Config:
-    """Read `path` and what it extends, apply `section.key=value` overrides (values are YAML), and validate.
+def load(
+    config: str | Path = "quickstart",
+    overrides: Mapping[str, Any] | Iterable[str] = (),
+    *,
+    origin: str | None = None,
+) -> Config:
+    """Return a validated configuration: a shipped one by its name or a YAML file, with what it extends and overrides.
 
-    Messages name `origin`, the files unless it is given, and the overrides.
+    `overrides` sets single keys, as a mapping `{"section.key": value}`, or as texts `section.key=value` whose values
+    are YAML. Messages name `origin`, the files unless it is given, and the overrides.
+
+        config = load("quickstart", {"sandbox.runtime": "runsc", "cycles": 3})
 
     Raises:
         ConfigError: a file cannot be read, or a key or value is wrong; the message names both.
     """
-    data, files = read(path)
-    for override in overrides:
-        set_value(data, override)
+    data, files = read(config_path(str(config)))
+    said = [f"{key}={value}" for key, value in overrides.items()] if isinstance(overrides, Mapping) else [*overrides]
+    if isinstance(overrides, Mapping):
+        for key, value in overrides.items():
+            _set(data, key, value, said=f"{key}={value}")
+    else:
+        for override in said:
+            set_value(data, override)
     origin = origin or ", which extends ".join(map(str, files))
-    return parse(data, origin=", with --set ".join((origin, *overrides)))
+    return parse(data, origin=", with --set ".join((origin, *said)))
 
 
 def parse(data: dict[str, Any], *, origin: str) -> Config:
@@ -165,12 +179,16 @@ def set_value(data: dict[str, Any], override: str) -> None:
         value = _parsed(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
+    _set(data, key, value, said=override)
+
+
+def _set(data: dict[str, Any], key: str, value: Any, *, said: str) -> None:
     node = data
     *sections, last = key.split(".")
     for section in sections:
         child = node.setdefault(section, {})
         if not isinstance(child, dict):
-            raise ConfigError(f"--set {override}: {section} is a value, not a section")
+            raise ConfigError(f"--set {said}: {section} is a value, not a section")
         node = child
     node[last] = value
 

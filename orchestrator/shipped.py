@@ -6,6 +6,7 @@ A checkout has the shipped files in its top-level folders; a wheel holds copies 
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 from orchestrator.errors import ConfigError
@@ -73,6 +74,17 @@ def default_cache(*, project: Path = PROJECT) -> Path:
 
     path: Path = user_cache_path(APPLICATION, appauthor=False)
     return path
+
+
+def cache_folder(cache: str | Path | None = None) -> Path:
+    """Return where models, data and the corpus are kept: `cache`, else ORCHESTRATE_CACHE, else the default."""
+    given = cache or os.environ.get("ORCHESTRATE_CACHE")
+    return Path(given) if given else default_cache()
+
+
+def runs_folder(runs: str | Path | None = None) -> Path:
+    """Return where runs are kept: `runs`, else ORCHESTRATE_RUNS, else the folder `runs` in the working folder."""
+    return Path(runs or os.environ.get("ORCHESTRATE_RUNS") or "runs")
 
 
 def _home(project: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -30,22 +29,6 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-DECISIVE = (  # what a corpus depends on; with corpus.clean the sandbox too, whose dry runs decide
-    "admission.parameter_budget",
-    "completion",
-    "corpus.",
-    "llm.model.source",
-    "llm.model.revision",
-    "novelty.enabled",
-    "novelty.permutations",
-    "novelty.seed",
-    "novelty.shingle",
-    "novelty.tau",
-    "prompt.",
-    "protocol.",
-    "seed",
-)
-
 
 @click.group()
 def corpus() -> None:
@@ -61,41 +44,21 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
     """Curate the seed corpus and write its chat pairs as OUT/corpus.jsonl, one a line in the messages format.
 
     OUT/stages.json says of every stage what it kept, what it dropped and why, and what the paper counted there;
-    OUT/config.json, what of the configuration it depends on. A corpus that is whole is not built again.
+    OUT/config.json, what of the configuration it depends on. A complete corpus is not built again.
     """
     from orchestrator.cli.waiting import Waiting
-    from orchestrator.config import dump, flat
-    from orchestrator.corpus.build import curate
-    from orchestrator.corpus.stages import entries
-    from orchestrator.records import Entry
-    from orchestrator.run import Ledger, Store
+    from orchestrator.corpus.folder import build_corpus
 
     config = configured(config_path, overrides)
-    out.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(out / "corpus.jsonl", Entry, report=lambda message: click.echo(message, err=True))
-    stages, frozen = out / "stages.json", out / "config.json"
-    sections = DECISIVE if config.corpus.clean is None else (*DECISIVE, "sandbox.limits.", "sandbox.deadlines.")
-    decisive = {key: value for key, value in flat(dump(config)) if key.startswith(sections)}
-    if ledger.whole:
-        _refuse_other(frozen, decisive)
-        click.echo(f"{ledger.path} is whole; remove it to build it again", err=True)
-        if stages.is_file():  # it may have been copied without
-            try:
-                data_console().print(_table(_read(stages, whole=ledger.path)))
-            except (TypeError, KeyError, AttributeError, ValueError) as error:  # JSON, and no report of a curation
-                raise ConfigError(_damaged(stages, whole=ledger.path)) from error
-        return
     began = time.monotonic()
     with Waiting(prose(), "curating"):
-        curation = curate(config, cache=cache, report=_say)
-    ledger.keep(0, why="the corpus was torn; it is written again as a whole")
-    ledger.extend(tuple(entries(config, curation, Store(out / "objects"))))
-    report = [stage.as_json() for stage in curation.stages]
-    frozen.write_text(json.dumps(decisive, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    stages.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    ledger.finish()  # last, so that a corpus that is whole has its report
-    click.echo(f"built in {time.monotonic() - began:.1f} s: {ledger.path} and {stages}", err=True)
-    data_console().print(_table(report))
+        built = build_corpus(config, out, cache=cache, report=_say)
+    if built.fresh:
+        _say(f"built in {time.monotonic() - began:.1f} s: {built.path} and {out / 'stages.json'}")
+    else:
+        _say(f"{built.path} is complete; remove it to build it again")
+    if built.stages:
+        data_console().print(_table(built.stages))
 
 
 @corpus.command("stats")
@@ -197,30 +160,6 @@ def corpus_export(*, run: str, out: Path, cycle: int | None, chosen: str, runs: 
         click.echo(f"{licence.where}: put its licence texts beside the data before you give it away", err=True)
     click.echo(f"{len(exported.entries):,} entries up to cycle {exported.cycles}", err=True)
     click.echo(str(out))
-
-
-def _refuse_other(frozen: Path, decisive: Mapping[str, Any]) -> None:
-    """Raise ConfigError where the corpus was built by another configuration; an older version did not keep it."""
-    before = _read(frozen, whole=frozen.parent / "corpus.jsonl") if frozen.is_file() else decisive
-    if not isinstance(before, dict):
-        raise ConfigError(_damaged(frozen, whole=frozen.parent / "corpus.jsonl"))
-    changed = [key for key in sorted({*before, *decisive}) if before.get(key) != decisive.get(key)]
-    if changed:
-        raise ConfigError(
-            f"--out {frozen.parent}: holds a corpus of another configuration, which differs in {', '.join(changed)};"
-            " name another folder"
-        )
-
-
-def _read(path: Path, *, whole: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(_damaged(path, whole=whole)) from error
-
-
-def _damaged(path: Path, *, whole: Path) -> str:
-    return f"{path}: is damaged: put it back, or remove {whole} to build the corpus again"
 
 
 def _say(text: str) -> None:

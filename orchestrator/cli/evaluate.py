@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +23,8 @@ from orchestrator.escape import escaped
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from orchestrator.config import Config
-    from orchestrator.evaluation import Prepared, Submission
+    from orchestrator.evaluation import Prepared
     from orchestrator.records import Verdict
-
-ID_DIGITS = 16
 
 
 @click.command()
@@ -54,6 +50,7 @@ def evaluate(
     """
     from orchestrator.cli.waiting import Waiting
     from orchestrator.evaluation import prepare
+    from orchestrator.evaluation.programs import evaluations
     from orchestrator.progress import Guessing
     from orchestrator.sandbox.engine import engine_address
 
@@ -63,7 +60,8 @@ def evaluate(
     console.print(f"containers run at {escaped(engine_address())}", markup=False, highlight=False)
     finished: list[tuple[Path, Verdict]] = []
     with Waiting(console, "programs evaluated", total=len(files)) as waiting:
-        for path, verdict in _verdicts(files, config, prepared=prepared, cache=cache):
+        done = evaluations(files, config, cache=cache, prepared=prepared)
+        for path, verdict in zip(files, (evaluation.verdict for evaluation in done), strict=True):
             finished.append((path, verdict))
             if jsonl:
                 print_json(_plain(path, verdict, prepared))
@@ -75,27 +73,6 @@ def evaluate(
         data().print(_table(finished, guessing=Guessing(prepared.chance, prepared.majority).text))
     if any(verdict.state == "quarantined" for _, verdict in finished):
         ctx.exit(1)
-
-
-def _verdicts(
-    files: tuple[Path, ...], config: Config, *, prepared: Prepared, cache: Path
-) -> Iterator[tuple[Path, Verdict]]:
-    """Yield each file with its verdict, in the order given."""
-    from orchestrator.evaluation import open_evaluator
-
-    submissions = [_submission(path) for path in files]
-    with open_evaluator(config, cache=cache, prepared=prepared) as evaluator:
-        for path, evaluation in zip(files, evaluator.evaluate(submissions), strict=True):
-            yield path, evaluation.verdict
-
-
-def _submission(path: Path) -> Submission:
-    """Name a program after its content, so that the same program is the same candidate wherever it lies."""
-    from orchestrator.evaluation import Submission
-    from orchestrator.records import digest
-
-    source = path.read_bytes()
-    return Submission(candidate_id=digest(source)[:ID_DIGITS], source=source)
 
 
 def _plain(path: Path, verdict: Verdict, prepared: Prepared) -> dict[str, Any]:

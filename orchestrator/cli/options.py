@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 QUICKSTART = "quickstart"
 PLAIN_WIDTH = 200
 SAID = f"{__name__}.places"
-NAME = re.compile(r"\w[\w.-]*")
 
 
 class Outside(click.Path):
@@ -122,19 +120,6 @@ def opened(run: str, runs: Path) -> RunFolder:
     say_places()
     folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
     return RunFolder.load(folder, report=lambda message: click.echo(message, err=True))
-
-
-def run_name(name: str) -> str:
-    """Return the name of a new run's folder under --runs.
-
-    Raises:
-        ConfigError: it is none, or would lie elsewhere.
-    """
-    if NAME.fullmatch(name) is None:
-        raise ConfigError(
-            f"name {name!r}: begin with a letter or digit, and go on with these, dots, dashes and underscores"
-        )
-    return name
 
 
 def several(names: Sequence[str], runs: Path) -> dict[str, RunFolder]:

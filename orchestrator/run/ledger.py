@@ -194,6 +194,8 @@ def run_lock(folder: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise InfrastructureError(f"{folder}: {holder} is working on this run; wait for it or stop it") from error
+        if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:  # its holder has just removed it
+            raise InfrastructureError(f"{folder}: was removed by the process that began it; run the command again")
         file.truncate(0)
         file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
         file.flush()

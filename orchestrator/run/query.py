@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from orchestrator.errors import ConfigError, LedgerError
 from orchestrator.escape import escaped
@@ -24,6 +25,9 @@ SAFE = {
     "python_enable_replacements": "false",
     "temp_directory": "",
 }
+
+
+Table: TypeAlias = Any  # a pandas.DataFrame or a pyarrow.Table: neither is needed before somebody asks for one
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,20 @@ class Database:
             self._check(sql)
             self._connection.execute(f"COPY ({sql.rstrip().rstrip(';')}\n) TO '{self._scratch}' (FORMAT parquet)")
             return self._scratch.read_bytes()
+
+    def table(self, sql: str, *, kind: Literal["pandas", "arrow"]) -> Table:
+        """Return the rows of one SELECT as a pandas.DataFrame or a pyarrow.Table.
+
+        Raises:
+            ConfigError: as `ask`; or the package is missing.
+        """
+        package = {"pandas": "pandas", "arrow": "pyarrow"}[kind]
+        if find_spec(package) is None:
+            raise ConfigError(f"a table of kind {kind} needs {package}: pip install 'nn-orchestrate[frames]'")
+        with _named():
+            self._check(sql)
+            rows = self._connection.sql(sql)
+            return rows.df() if kind == "pandas" else rows.to_arrow_table()
 
     def _check(self, sql: str) -> None:
         import duckdb

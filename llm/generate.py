@@ -99,7 +99,7 @@ class Writer:
         self._ticks: dict[int, bool] = {}
 
     def append(self, row: Row, token: int) -> None:
-        """Add one token; set the row's text and finish where it was the last."""
+        """Add one token; set the row's text and finish if it was the last."""
         row.tokens.append(token)
         if token in self._ends:
             row.text, row.finish = self._decode(row.tokens[:-1]), "eos"

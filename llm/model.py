@@ -60,7 +60,7 @@ def load(spec: ModelSpec, cache: Path) -> Loaded:
 
 
 def attach(loaded: Loaded, adapter: Path, *, trainable: bool) -> Loaded:
-    """Put a PEFT adapter on the model: merged into the weights where it is not trained on and they have full precision.
+    """Put a PEFT adapter on the model: merged into the weights if it is not trained on and they have full precision.
 
     Merging makes generation about a tenth faster. Half precision has no room for it: rounding the sum would change a
     small adapter beyond recognition (of deltas a two-hundredth of the weights', a third is lost in bfloat16).
@@ -82,7 +82,7 @@ def attach(loaded: Loaded, adapter: Path, *, trainable: bool) -> Loaded:
 
 
 def pick_device(spec: ModelSpec) -> torch.device:
-    """Return the device that `spec` asks for; `auto` is CUDA where there is a usable GPU, else the CPU.
+    """Return the device that `spec` asks for; `auto` is CUDA if there is a usable GPU, else the CPU.
 
     Under a distributed launch each process gets the GPU of its local rank.
     """
@@ -95,20 +95,20 @@ def pick_device(spec: ModelSpec) -> torch.device:
 
 
 def set_threads(spec: ModelSpec) -> None:
-    """Fix the number of CPU threads where `spec` states it: sums differ in their last bits between counts."""
+    """Fix the number of CPU threads if `spec` states it: sums differ in their last bits between counts."""
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
 
 
 def be_deterministic() -> None:
-    """Choose deterministic kernels where torch has them; cuBLAS needs its workspace fixed before the first call."""
+    """Choose deterministic kernels if torch has them; cuBLAS needs its workspace fixed before the first call."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     transformers.utils.logging.disable_progress_bar()
 
 
 def describe(device: torch.device, dtype: str) -> str:
-    """Return the device and number format in words, with a warning where the pair is known to be slow."""
+    """Return the device and number format in words, with a warning if the pair is known to be slow."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} ({device}), {dtype}"
     slow = "" if dtype == "float32" else " (several times slower than float32 on most CPUs)"

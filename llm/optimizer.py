@@ -23,7 +23,7 @@ def build(
     """Return the optimizer over the trainable parameters, and which one it is: `paged_adamw_8bit` or `adamw`.
 
     Paged 8-bit AdamW needs CUDA and bitsandbytes. Elsewhere torch's AdamW, with the same constants, takes its place.
-    `useless` says why bitsandbytes cannot be used on a CUDA device; it is tried where omitted.
+    `useless` says why bitsandbytes cannot be used on a CUDA device; it is tried if omitted.
     """
     useless = useless or useless_bitsandbytes
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -31,7 +31,7 @@ def build(
     if sft.optimizer == "paged_adamw_8bit":
         missing = "it needs a CUDA device" if device.type != "cuda" else useless(device)
         if missing is None:
-            import bitsandbytes  # an optional dependency, only where it is used
+            import bitsandbytes  # an optional dependency, only if it is used
 
             return bitsandbytes.optim.PagedAdamW8bit(parameters, **constants), "paged_adamw_8bit"
         say(f"optimizer: AdamW of torch in place of paged_adamw_8bit: {missing}")

@@ -1,4 +1,4 @@
-"""The frozen configuration of a run: read from YAML, overridden by `--set`, refused where a key is unknown."""
+"""The frozen configuration of a run: read from YAML, overridden by `--set`, refused if a key is unknown."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ def _extended(path: Path, name: Any, *, named: bool) -> Path:
 
 
 def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return `below` with what `above` says in its place, or merged into it where both are sections."""
+    """Return `below` with what `above` says in its place, or merged into it if both are sections."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
@@ -266,7 +266,7 @@ def contradictions(config: Config) -> Iterator[str]:
     if admission.enforce_budget and admission.parameter_budget is None:
         yield "admission.enforce_budget needs admission.parameter_budget, how many are allowed"
     if admission.threshold is not None and admission.reported_threshold is not None:
-        yield "admission.reported_threshold counts only where admission.threshold is null: leave it out"
+        yield "admission.reported_threshold counts only if admission.threshold is null: leave it out"
     if admission.reported is None and config.stop.enabled:
         yield "stop.enabled needs a share above a threshold: give admission.threshold or admission.reported_threshold"
     if budget.dynamic_from is not None and budget.cap < budget.admitted:

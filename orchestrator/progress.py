@@ -13,7 +13,7 @@ StageName = Literal["corpus", "finetune", "sample", "append", "summarise"]
 
 @dataclass(frozen=True)
 class StageBegins:
-    """A stage of a cycle begins; `total` is how many candidates it is about, where that is known."""
+    """A stage of a cycle begins; `total` is how many candidates it is about, if that is known."""
 
     cycle: int
     name: StageName
@@ -49,7 +49,7 @@ def unobserved(event: Event) -> None:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as a person reads them; a dash where they are not known."""
+    """Return seconds as a person reads them; a dash if they are not known."""
     if seconds is None:
         return "-"
     minutes, rest = divmod(round(seconds), 60)

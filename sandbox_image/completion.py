@@ -1,4 +1,4 @@
-"""Edits of a program's text: the contract's standard parts appended where missing, or removed."""
+"""Edits of a program's text: the contract's standard parts appended if missing, or removed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ METHODS = {"train_setup": TRAIN_SETUP, "learn": LEARN}
 def complete(text: str, parts: contract.Outline) -> tuple[str, tuple[str, ...]]:
     """Append the standard parts that a program with a sound `Net` lacks; return the text and what was added.
 
-    Imports of torch and nn are added where the names are used, or needed by a part, and nothing binds them.
+    Imports of torch and nn are added if the names are used, or needed by a part, and nothing binds them.
     """
     net = parts.net
     if net is None:
@@ -117,7 +117,7 @@ def _string_lines(text: str) -> set[int]:
 
 
 def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> set[int]:
-    """Return the lines of the docstring of `node` where nothing else stands on them and it is not the whole body."""
+    """Return the lines of the docstring of `node` if nothing else stands on them and it is not the whole body."""
     first = node.body[0] if node.body else None
     if not isinstance(first, ast.Expr) or not isinstance(first.value, ast.Constant) or len(node.body) == 1:
         return set()

@@ -20,7 +20,7 @@ class ContractError(ValueError):
 
 @dataclass(frozen=True)
 class Outline:
-    """The parts of a module that the contract speaks of; `None` or absent where the module lacks one."""
+    """The parts of a module that the contract speaks of; `None` or absent if the module lacks one."""
 
     tree: ast.Module
     net: ast.ClassDef | None
@@ -69,7 +69,7 @@ def check_core(parts: Outline) -> None:
 
 
 def hyperparameter_names(parts: Outline) -> tuple[str, ...] | None:
-    """Return the sorted keys that `supported_hyperparameters` returns as one literal, or None where unknown."""
+    """Return the sorted keys that `supported_hyperparameters` returns as one literal, or None if unknown."""
     if parts.hyperparameters is None:
         return None
     returned = [node.value for node in ast.walk(parts.hyperparameters) if isinstance(node, ast.Return)]

@@ -55,7 +55,7 @@ class Fingerprint:
             self._tape = None
 
     def claim(self, result: object) -> dict[str, Any]:
-        """Return the fingerprint of what led to `result`, executed layers and operations; nothing where there is none.
+        """Return the fingerprint of what led to `result`, executed layers and operations; nothing if there is none.
 
         A layer is a module without children of its own.
         """

@@ -22,7 +22,7 @@ class GraphError(Exception):
 
 @dataclass(frozen=True)
 class Use:
-    """A result that is read: which output of which node, and how it is laid out where that is not as it was made."""
+    """A result that is read: which output of which node, and how it is laid out if that is not as it was made."""
 
     node: int
     output: int = 0

@@ -15,7 +15,7 @@ from sandbox_image.supervisor import arm_watchdog
 def serve(*, life: float) -> None:
     """Answer every job-and-source pair from the host until it closes the connection or `life` seconds have passed.
 
-    The answer is the program to run where it is not the source, the shingles, and the stripped form where there is
+    The answer is the program to run if it is not the source, the shingles, and the stripped form if there is
     one, each a frame of its own, then the findings; they are written at once. Pairs may arrive ahead of the answers.
     """
     arm_watchdog(life)

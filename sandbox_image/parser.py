@@ -18,8 +18,8 @@ class Inspection:
     """What the parser found; everything in it is short or bounded by the length of the source.
 
     `program` is the text that would run: the source, or its completed form. `stripped` is the text without the parts
-    that completion restores, where it was asked for and is possible. `hyperparameters` is empty and
-    `hyperparameters_known` false where the keys cannot be told from the text alone. Tokens and shingles are of the
+    that completion restores, if it was asked for and is possible. `hyperparameters` is empty and
+    `hyperparameters_known` false if the keys cannot be told from the text alone. Tokens and shingles are of the
     source as written; `shingles` is a sorted array of little-endian 64-bit hashes.
     """
 

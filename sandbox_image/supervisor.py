@@ -31,7 +31,7 @@ def prctl(option: int, value: int) -> None:
 def supervise(*, life: float, gpu: bool) -> None:
     """Import torch, wait for one job, run it in a child under its own uid, report, and wait to be killed.
 
-    The container ends by itself `life` seconds after its start, or when the host closes the connection; at once, where
+    The container ends by itself `life` seconds after its start, or when the host closes the connection; at once, if
     it was given a `gpu` that does not work, which is then no candidate's failure.
     """
     prctl(PR_SET_DUMPABLE, 0)

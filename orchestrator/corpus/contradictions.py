@@ -10,7 +10,7 @@ from orchestrator.language_model.assets import pinned
 
 
 def contradictions(config: Config) -> Iterator[str]:
-    """Yield where switches of the corpus contradict each other, or another part of the configuration."""
+    """Yield if switches of the corpus contradict each other, or another part of the configuration."""
     corpus = config.corpus
     yield from _of_clean(config)
     try:

@@ -26,7 +26,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of curation: `kept` and what was dropped add up to what the stage before kept, where it only drops.
+    """One step of curation: `kept` and what was dropped add up to what the stage before kept, if it only drops.
 
     `unnamed` counts drops that have no name of their own, by reason.
     """

@@ -25,7 +25,7 @@ BESIDE = frozenset({"image", "slots", "ahead", "log_stored", "parser_uses"})  # 
 
 
 class DryRun(Line):
-    """How far the program whose text has the digest `program` came: `failure` is null where forward was passed."""
+    """How far the program whose text has the digest `program` came: `failure` is null if forward was passed."""
 
     kind: Literal["dry_run"] = "dry_run"
     program: Digest
@@ -56,9 +56,9 @@ def identity(config: Config, *, image: str) -> Digest:
 def dry_runs(
     seeds: Sequence[Seed], *, evaluator: Callable[[], AbstractContextManager[Evaluator]], path: Path, report: Report
 ) -> dict[Digest, Failed | None]:
-    """Return why programs do not pass forward, or None where they do, by the digest of their text.
+    """Return why programs do not pass forward, or None if they do, by the digest of their text.
 
-    What `path` holds is not tried again, and no evaluator is made where it holds all; what is learned is added to it
+    What `path` holds is not tried again, and no evaluator is made if it holds all; what is learned is added to it
     at once, so that a kill costs what was under way. That forward was passed is the program's own claim: it gives it
     a place in the corpus, and no accuracy.
 
@@ -76,7 +76,7 @@ def dry_runs(
 
 
 def _tried(todo: Sequence[Seed], evaluator: Evaluator, path: Path, report: Report) -> Iterator[DryRun]:
-    """Try every seed, and yield what came of it once that is written, where it is."""
+    """Try every seed, and yield what came of each; if that is kept, once it is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     submissions = (Submission(candidate_id=seed.name, source=seed.text) for seed in todo)
     began, passed = time.monotonic(), 0

@@ -10,7 +10,7 @@ MISSING = "...  # missing"
 
 
 def cut_out(text: str, *, choice: int) -> str | None:
-    """Return `text` with the body of one of its methods replaced by a mark, or None where it has none.
+    """Return `text` with the body of one of its methods replaced by a mark, or None if it has none.
 
     A method is an indented `def`; its body is what follows the line that ends its head and is indented more. One whose
     body stands in the line of its head is left alone. `choice`, modulo their number, says which, so that the same seed
@@ -43,7 +43,7 @@ def _body(lines: list[str], number: int, line: str) -> tuple[int, int, str] | No
 
 
 def _after_head(lines: list[str], number: int, column: int) -> int:
-    """Return the first line after the head whose parameters open at `column`; none where a body begins in its line."""
+    """Return the first line after the head whose parameters open at `column`; none if a body begins in its line."""
     depth = 0
     for n in range(number, min(number + LONGEST_HEAD, len(lines))):
         text = lines[n][column if n == number else 0 :]

@@ -21,7 +21,7 @@ MEMBER_LIMIT = 64 << 20
 
 @dataclass(frozen=True)
 class Model:
-    """One model file; `accuracy` is its best CIFAR-10 accuracy (0 to 1) after one epoch, where LEMUR has any."""
+    """One model file; `accuracy` is its best CIFAR-10 accuracy (0 to 1) after one epoch, if LEMUR has any."""
 
     name: str
     source: bytes

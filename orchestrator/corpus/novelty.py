@@ -98,7 +98,7 @@ class Index:
         self._sets.append(sketch.members)
 
     def nearest(self, shingles: bytes | Sketch) -> Neighbour | None:
-        """Return the program with the highest estimated Jaccard index, or None where all share nothing with it."""
+        """Return the program with the highest estimated Jaccard index, or None if all share nothing with it."""
         if not self._ids:
             return None
         sketch = self._sketched(shingles)

@@ -40,7 +40,7 @@ class Inspect(Protocol):
 
 
 class Inspections:
-    """Answers for `inspect` where a program was inspected before; a context manager.
+    """Answers for `inspect` if a program was inspected before; a context manager.
 
     `parser` names all that an answer depends on beside the program and the switches: another parser has another file.
     What is damaged or cannot be read is inspected again; what cannot be written is not kept.
@@ -124,7 +124,7 @@ class Inspections:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    """Open the file, which is atomic where a process dies, and need not be where the machine does."""
+    """Open the file. Its writes survive the death of a process; they need not survive that of the machine."""
     file = sqlite3.connect(path, timeout=LOCK_SECONDS)
     try:
         file.execute("pragma synchronous = off")
@@ -136,7 +136,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 def _row(key: bytes, source: bytes, parsed: Parsed) -> Row:
-    """Return what is written of one reply; the program is left out where it is the source."""
+    """Return what is written of one reply; the program is left out if it is the source."""
     said = {name: getattr(parsed, name) for name in Findings.model_fields}
     findings = Findings(**said).model_dump_json().encode()
     program = None if parsed.program == source else parsed.program
@@ -145,7 +145,7 @@ def _row(key: bytes, source: bytes, parsed: Parsed) -> Row:
 
 
 def _parsed(row: Row, source: bytes) -> Parsed | None:
-    """Return the reply that `row` holds, or None where it is damaged."""
+    """Return the reply that `row` holds, or None if it is damaged."""
     key, checksum, findings, program, stripped, shingles = row
     try:
         if checksum != _checksum(key, findings, program, stripped, shingles):

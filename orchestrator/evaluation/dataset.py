@@ -75,7 +75,7 @@ def prepare(protocol: Protocol, cache: Path, *, read: Callable[..., Raw] = read_
     `read` returns the originals of a data set; only what is not laid out yet is read.
 
     All images become N x 3 x R x R uint8: native forms are 3 x 32 x 32 (grey repeated over the channels,
-    Fashion-MNIST's 28 pixels framed by 2 black ones), resized with an antialiased bilinear filter where R is not 32.
+    Fashion-MNIST's 28 pixels framed by 2 black ones), resized with an antialiased bilinear filter if R is not 32.
 
     Raises:
         ConfigError: more samples are asked for than the split holds.
@@ -89,7 +89,7 @@ def prepare(protocol: Protocol, cache: Path, *, read: Callable[..., Raw] = read_
 
 
 def folder_name(protocol: Protocol) -> str:
-    """Return the name of the folder of the protocol's data: equal where protocols differ in nothing that shapes it."""
+    """Return the name of the folder of the protocol's data: equal if protocols differ in nothing that shapes it."""
     return f"{protocol.dataset}-{digest(canonical(_data_part(protocol)))[:16]}"
 
 
@@ -109,7 +109,7 @@ def stratified(labels: npt.NDArray[np.uint8], count: int, *, seed: int, purpose:
 
 
 def chosen_splits(raw: Raw, protocol: Protocol) -> tuple[Split, Split]:
-    """Return the training and validation splits of `protocol`; raise ConfigError where it asks for too many samples."""
+    """Return the training and validation splits of `protocol`; raise ConfigError if it asks for too many samples."""
     train, validation = raw.train, raw.test
     if protocol.split == "holdout":
         size = max(1, round(len(train.labels) * HOLDOUT))
@@ -133,7 +133,7 @@ def _subset(split: Split, count: int | None, *, protocol: Protocol, key: str) ->
 
 
 def _data_part(protocol: Protocol) -> dict[str, Any]:
-    """Return what of the protocol changes the bytes on disk; the seed only where something is drawn."""
+    """Return what of the protocol changes the bytes on disk; the seed only if something is drawn."""
     drawn = protocol.split == "holdout" or protocol.train_samples is not None or protocol.validation_samples is not None
     return {
         "layout": LAYOUT,

@@ -85,7 +85,7 @@ class Probe:
 
     `ends_as` are the states in which a verdict shows by itself that the limit held. `unenforced_by` names a runtime
     that is known not to enforce it, on which the config therefore does not rely. `reads_back` are the names under which
-    the engine and the kernel show the limit of a started container. `cpus` is set where the limit shows in nothing but
+    the engine and the kernel show the limit of a started container. `cpus` is set if the limit shows in nothing but
     the CPU time that the control group counted: so many seconds of it in a second.
     """
 
@@ -110,7 +110,7 @@ class Probe:
         return said if self.cpus is None else f"{said}: {self.burned(verdict):.2f} CPUs"
 
     def shown(self, verdict: Verdict) -> str:
-        """Return the limit as it was read back after the start; a dash where nothing shows it."""
+        """Return the limit as it was read back after the start; a dash if nothing shows it."""
         limits = verdict.measured.limits
         values = ["yes" if name in SWITCHES else str(limits[name]) for name in self.reads_back if name in limits]
         return ", ".join(dict.fromkeys(values)) or "-"

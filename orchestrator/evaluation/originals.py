@@ -143,7 +143,7 @@ def _read_fashion(folder: Path, part: str) -> Split:
 
 
 def _read_torchvision(dataset: str, *, folder: Path) -> tuple[Split, Split]:
-    """Let another process import torchvision, fetch where it can, and hand the arrays back in a file."""
+    """Let another process import torchvision, fetch if it can, and hand the arrays back in a file."""
     with tempfile.TemporaryDirectory(prefix="images-") as work:
         target = Path(work) / "arrays.npz"
         command = [

@@ -1,4 +1,4 @@
-"""How often something is tried for a candidate where the infrastructure fails it, and when that is the candidate's."""
+"""How often something is tried again if the infrastructure fails a candidate, and when the candidate is at fault."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from orchestrator.records import Evaluation
 
 @dataclass(frozen=True)
 class Submission:
-    """One program to evaluate: `source` is the text as written, or None where a completion held no code."""
+    """One program to evaluate: `source` is the text as written, or None if a completion held no code."""
 
     candidate_id: str
     source: bytes | None

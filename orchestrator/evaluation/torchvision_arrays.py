@@ -17,7 +17,7 @@ CHANNELS = 3
 
 
 def main(arguments: list[str]) -> None:
-    """Read DATASET from FOLDER, into which it is fetched where it is not there, and write TARGET."""
+    """Read DATASET from FOLDER, into which it is fetched if it is not there, and write TARGET."""
     dataset, folder, target = arguments
     Path(folder).mkdir(parents=True, exist_ok=True)
     write(Path(target), train=_open(dataset, folder, train=True), test=_open(dataset, folder, train=False))

@@ -106,7 +106,7 @@ class Testimony:
             raise BrokenWireError(f"{KINDS.get(frame.kind, 'a strange frame')} during {self.stage}")
 
     def _claim(self, frame: wire.Frame) -> None:
-        """Keep a number; where one is claimed twice, the larger counts, since it can only cost the candidate.
+        """Keep a number; if one is claimed twice, the larger counts, since it can only cost the candidate.
 
         Of fingerprints the first counts; what cannot be one is dropped.
         """

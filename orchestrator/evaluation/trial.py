@@ -72,7 +72,7 @@ class Trial:
         return self._execution(said, end, ended_by, cause), said.reply(), said.output()
 
     def _closed(self, *, silent: bool) -> End:
-        """Close the container; what was heard of the candidate stands, even where it cannot be ended."""
+        """Close the container; what was heard of the candidate stands, even if it cannot be ended."""
         if silent:
             return self.container.close_silent()
         try:
@@ -155,7 +155,7 @@ class Trial:
 
 
 def _why(said: Testimony) -> str:
-    """Return what failed before the program, or the end of what was printed to stderr, where there is any."""
+    """Return what failed before the program, or the end of what was printed to stderr, if there is any."""
     if said.failure is not None:
         return f"{said.failure.kind}: {said.failure.text}"[:CAUSE_LIMIT]
     prose = said.output().get("stderr", b"").decode("utf-8", "replace").strip()

@@ -38,9 +38,9 @@ class Terms:
 def judge(
     candidate: Candidate, execution: Execution | None, reply: Reply, answers: Answers, terms: Terms
 ) -> tuple[Verdict, bytes | None]:
-    """Return the verdict, and the predictions in the labels' own order where the candidate passed.
+    """Return the verdict, and the predictions in the labels' own order if the candidate passed.
 
-    `execution` is None exactly where nothing of the candidate was executed.
+    `execution` is None exactly if nothing of the candidate was executed.
     """
     outcome = score(candidate, execution, reply, answers, terms)
     passed = isinstance(outcome, Passed)

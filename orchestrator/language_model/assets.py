@@ -54,7 +54,7 @@ def model(spec: ModelSpec, cache: Path) -> Asset:
 
 
 def check(spec: ModelSpec) -> None:
-    """Raise ConfigError where the source is malformed, or names a file that is not there; nothing is fetched."""
+    """Raise ConfigError if the source is malformed, or names a file that is not there; nothing is fetched."""
     source = spec.source
     if source.startswith(PYPI):
         pinned(source.removeprefix(PYPI))
@@ -70,7 +70,7 @@ def check(spec: ModelSpec) -> None:
 def download(asset: Asset) -> Path | None:
     """Fetch a model that is named by its Hugging Face id into Hugging Face's own cache, and return its folder there.
 
-    What is there already is not fetched again; None where `asset` is a file or folder. Weights in other formats than
+    What is there already is not fetched again; None if `asset` is a file or folder. Weights in other formats than
     safetensors are left for transformers to fetch when it loads the model.
 
     Raises:
@@ -101,7 +101,7 @@ def pinned(requirement: str) -> tuple[str, str]:
 
 
 def wheel(requirement: str, cache: Path, *, pip: Sequence[str] = (sys.executable, "-m", "pip")) -> Path:
-    """Return the wheel of `requirement` (`name==version`) in `cache`/wheels, downloading it where it is missing.
+    """Return the wheel of `requirement` (`name==version`) in `cache`/wheels, downloading it if it is missing.
 
     The wheel alone is fetched, not what it depends on, and nothing of it is executed.
 
@@ -189,7 +189,7 @@ def _extract(content: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) ->
 
 
 def model_hash(spec: ModelSpec, cache: Path) -> str | None:
-    """Return what tells one content of the base model from another; None where it is not on this machine.
+    """Return what tells one content of the base model from another; None if it is not on this machine.
 
     It is `sha256:` and the digest of its file or of all files of its folder, or `commit:` and the revision that the
     hub's cache holds of an id. Nothing is asked of the hub.

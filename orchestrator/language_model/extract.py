@@ -1,4 +1,4 @@
-"""The program in a completion: its first fenced block of Python, or the whole text where that is a module."""
+"""The program in a completion: its first fenced block of Python, or the whole text if that is a module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LIMIT = 1 << 20  # characters; a longer completion is no program
 
 
 def extract(text: str) -> bytes | None:
-    """Return the source of the first Python block of `text` in UTF-8, or None where there is no code.
+    """Return the source of the first Python block of `text` in UTF-8, or None if there is no code.
 
     Fences are CommonMark's (0.31, section 4.5): a block ends at a line of at least as many backticks as opened it, or
     with the text. Takes time linear in the length of `text`.

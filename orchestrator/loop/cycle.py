@@ -87,7 +87,9 @@ class Loop:
 
     def _paused(self, error: BaseException) -> None:
         cause = plain(f"{type(error).__name__}: {error}".partition("\n")[0])
-        with contextlib.suppress(InfrastructureError):  # a full disk takes no event either, and is what is told
+        with contextlib.suppress(
+            InfrastructureError
+        ):  # if the disk is full, the event does not fit either, and the full disk is what the user must hear of
             self._run.record("paused", {"cause": cause})
 
     def _cycle(self, folder: CycleFolder) -> CycleSummary:

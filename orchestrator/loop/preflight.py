@@ -81,7 +81,7 @@ def _said_by(check: Callable[[], object]) -> Iterator[str]:
 
 
 def rehearse(config: Config, *, cache: Path) -> None:
-    """Lay the data set out and start a container, with each of the GPUs, so that no run is frozen where that fails.
+    """Lay the data set out and start a container, with each of the GPUs, so that no run is frozen if that fails.
 
     Raises:
         ConfigError: the validation images are more than a container takes.

@@ -52,7 +52,7 @@ class Execution(Record):
 
 
 class Death(Record):
-    """The supervisor's claim about how the candidate's process ended; `ordered` where the supervisor ended it."""
+    """The supervisor's claim about how the candidate's process ended; `ordered` if the supervisor ended it."""
 
     ordered: bool
     flood: bool

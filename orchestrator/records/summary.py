@@ -65,7 +65,7 @@ class Provenance(Line):
 
     `model_hash` is the base model's content, or its commit at the hub; `components` are the versions of the engine's
     parts and of gVisor; `gpus` the names of the machine's; `prompt` the stored messages that candidates are sampled
-    with. Lines from before these were recorded lack them. `sampler` is what candidates were drawn from; where that is
+    with. Lines from before these were recorded lack them. `sampler` is what candidates were drawn from; if that is
     the corpus, `model` and `device` are none.
     """
 

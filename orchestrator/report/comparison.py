@@ -22,7 +22,7 @@ RESEMBLE = (
 
 
 def comparison(runs: Sequence[Results]) -> tuple[Table, ...]:
-    """Return every table over all of `runs`; those that need a whole cycle only where there is one."""
+    """Return every table over all of `runs`; those that need a whole cycle only if there is one."""
     ended = [run for run in runs if run.summaries]
     tables = [configurations(runs)]
     if (apart := differences(runs)) is not None:
@@ -69,7 +69,7 @@ def _configuration(run: Results) -> tuple[str, ...]:
 
 
 def differences(runs: Sequence[Results]) -> Table | None:
-    """Return every key of the configuration that has not one value in all runs; None where there is none."""
+    """Return every key of the configuration that has not one value in all runs; None if there is none."""
     flattened = [dict(flat(dump(run.config))) for run in runs]
     keys = sorted({key for one in flattened for key in one} - {"name", "cycles"})
     said = {key: tuple(canonical(one[key]).decode() if key in one else "-" for one in flattened) for key in keys}

@@ -68,7 +68,7 @@ class View:
             self.say(self._line())
 
     def say(self, text: str) -> None:
-        """Print one line of prose, above the live view where there is one."""
+        """Print one line of prose, above the live view if there is one."""
         self._console.print(Text(text), soft_wrap=True)
 
     def _tick(self) -> None:
@@ -98,7 +98,7 @@ class View:
 class Cycles:
     """The cycles of a run, for a console: rates and means with their 95 % intervals and n, beside chance.
 
-    They stand side by side in one table where that fits the console uncut, else each in lines of its own.
+    They stand side by side in one table if that fits the console uncut, else each in lines of its own.
     """
 
     def __init__(self, summaries: Sequence[CycleSummary]) -> None:

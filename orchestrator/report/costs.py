@@ -14,7 +14,7 @@ CLAIM = "claim"  # from the claim of a waiting container to its first word, befo
 
 @dataclass(frozen=True)
 class Cost:
-    """What one stage took in all; None where it was not measured. `count` says how often, of what `unit`."""
+    """What one stage took in all; None if it was not measured. `count` says how often, of what `unit`."""
 
     stage: str
     count: int

@@ -29,7 +29,7 @@ class Place:
         return f"{first} to {last}" if whole else ", ".join(map(str, self.cycles))
 
     def said(self, key: str) -> str:
-        """Return one part of the description as text, identities cut; a dash where it is not known."""
+        """Return one part of the description as text, identities cut; a dash if it is not known."""
         value = self.description.get(key)
         if value is None:
             return "-"
@@ -48,7 +48,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Code:
-    """One state of the orchestrator that evaluated a run; `changed` where something in it was not committed."""
+    """One state of the orchestrator that evaluated a run; `changed` if something in it was not committed."""
 
     revision: str | None
     changed: bool | None

@@ -12,9 +12,9 @@ from orchestrator.run import statistics
 
 @dataclass(frozen=True)
 class Estimate:
-    """A share or a mean accuracy, as a fraction; None where nothing was observed.
+    """A share or a mean accuracy, as a fraction; None if nothing was observed.
 
-    A value has no interval only where it is the mean of a single observation. The interval of a mean of equal values
+    A value has no interval only if it is the mean of a single observation. The interval of a mean of equal values
     has no width, and says nothing about where the mean lies.
     """
 
@@ -42,7 +42,7 @@ class Estimate:
         return self.interval is not None and self.interval.low < self.interval.high
 
     def disjoint(self, other: Estimate) -> bool | None:
-        """Whether the two intervals share no point; None where either is not known or has no width."""
+        """Whether the two intervals share no point; None if either is not known or has no width."""
         if self.interval is None or other.interval is None or not (self.has_width and other.has_width):
             return None
         return self.interval.high < other.interval.low or other.interval.high < self.interval.low
@@ -68,5 +68,5 @@ def bound(value: float) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Return a fraction in per cent; a dash where there is none."""
+    """Return a fraction in per cent; a dash if there is none."""
     return "-" if value is None else f"{100 * value:.1f}%"

@@ -22,9 +22,9 @@ CLAIMS = ("parameters", "layers", "operations")
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One admitted program, escaped; `program` and `diff` are None where the texts are no longer kept.
+    """One admitted program, escaped; `program` and `diff` are None if the texts are no longer kept.
 
-    `twin` is the first earlier program that claims to compute the same, where one does.
+    `twin` is the first earlier program that claims to compute the same, if one does.
     """
 
     history: History
@@ -102,7 +102,7 @@ def _exhibit(store: Store, history: History, sources: dict[str, Digest], *, twin
 
 
 def _text(store: Store, source: Digest | None) -> str | None:
-    """Return the escaped text of a program; None where it is not kept, as in a run copied without its objects."""
+    """Return the escaped text of a program; None if it is not kept, as in a run copied without its objects."""
     if source is None or not store.path(source).is_file():
         return None
     return escaped(store.get(source)).expandtabs(4)

@@ -37,7 +37,7 @@ def _shown(value: Any) -> Any:
 
 
 def _highlighted(text: str, *, lexer: str) -> Any:
-    """Return escaped text as markup, in colours where that is not too much of it."""
+    """Return escaped text as markup, in colours if that is not too much of it."""
     from markupsafe import Markup, escape
     from pygments import highlight
     from pygments.formatters import HtmlFormatter

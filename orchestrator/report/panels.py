@@ -179,7 +179,7 @@ def _stack(axes: Axes, run: Results, layers: Sequence[tuple[str, Sequence[float]
     base = [0.0] * len(cycles)
     for label, heights, colour, hatch in layers:
         look: dict[str, Any] = {"facecolor": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0.4}
-        axes.fill_between([], [], label=label, **look)  # stands in the legend, also where no bar has this colour
+        axes.fill_between([], [], label=label, **look)  # stands in the legend, also if no bar has this colour
         for cycle, low, height in zip(cycles, base, heights, strict=True):
             if height:
                 axes.bar(cycle, height, bottom=low, width=0.8, **look)

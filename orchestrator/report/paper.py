@@ -41,7 +41,7 @@ class Trajectory:
         return f"{self.dataset}: chance {printed(self.chance)}, majority class {printed(self.majority)}"
 
     def at(self, cycle: int) -> Checkpoint | None:
-        """Return the row of `cycle`, where the table has one."""
+        """Return the row of `cycle`, if the table has one."""
         return next((one for one in self.checkpoints if one.cycle == cycle), None)
 
 
@@ -112,11 +112,11 @@ TRAJECTORIES = {"cifar10": CIFAR10, "cifar100": CIFAR100, "svhn": SVHN}
 
 
 def trajectory(dataset: str) -> Trajectory:
-    """Return the paper's run on `dataset`; its main run, on CIFAR-10, where it has none on that."""
+    """Return the paper's run on `dataset`; its main run, on CIFAR-10, if it has none on that."""
     return TRAJECTORIES.get(dataset, CIFAR10)
 
 
 def printed(percentage: float) -> str:
-    """Return a percentage with one digit after the point, or with two where it has two."""
+    """Return a percentage with one digit after the point, or with two if it has two."""
     text = f"{percentage:.2f}"
     return f"{text.removesuffix('0')}%"

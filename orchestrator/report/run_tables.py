@@ -89,7 +89,7 @@ def _cycle(run: Results, summary: CycleSummary) -> tuple[str, ...]:
 
 
 def beside(run: Results, paper: Trajectory) -> Table:
-    """Return the paper's checkpoints, each below the run's own cycle of that number where there is one."""
+    """Return the paper's checkpoints, each below the run's own cycle of that number if there is one."""
     mine = {summary.cycle: summary for summary in run.summaries}
     rows: list[tuple[str, ...]] = []
     own: list[int] = []

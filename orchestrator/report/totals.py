@@ -14,12 +14,12 @@ from orchestrator.run.history import History
 
 @dataclass(frozen=True)
 class Pool:
-    """Counts and accuracies of some cycles; `above` is None where no threshold was reported.
+    """Counts and accuracies of some cycles; `above` is None if no threshold was reported.
 
     `tried` leaves out quarantined candidates. `novel` counts those above the threshold whose nearest neighbours, in
     the corpus and in their cycle, are no near-duplicates, whether or not the run's filter was on; `distinct` counts
     those among the admitted; of these, `equal` are functionally
-    equal to an earlier program among the `fingerprinted`, by what candidates claim, and None where no cycle knows.
+    equal to an earlier program among the `fingerprinted`, by what candidates claim, and None if no cycle knows.
     `programs` are the different ones among the valid, and `rejections` the near-duplicates that were met before each
     admission, on average; `otherwise` counts those that are near-duplicates by the estimate and not by the exact
     Jaccard index of the same neighbours, or the other way round.

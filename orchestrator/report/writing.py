@@ -52,7 +52,7 @@ def write(runs: Sequence[RunFolder], out: Path, *, exhibits: int) -> tuple[Path,
 
 
 def named(paths: Sequence[Path]) -> list[str]:
-    """Return a name for each run that nothing else in a report has: its folder's, with a number where that is taken."""
+    """Return a name for each run that nothing else in a report has: its folder's, with a number if that is taken."""
     names: list[str] = []
     for path in paths:
         name = label = path.resolve().name

@@ -131,7 +131,7 @@ def read_chain(path: Path) -> tuple[list[Event], int]:
 
 
 def added_up(events: Iterable[Event], *, path: Path) -> Account:
-    """Return what `events` of the journal at `path` come to; raise LedgerError where they contradict each other."""
+    """Return what `events` of the journal at `path` come to; raise LedgerError if they contradict each other."""
     account = Account()
     for event in events:
         try:

@@ -155,7 +155,7 @@ class RunFolder:
 
     @property
     def record(self) -> Recorder:
-        """What takes an event into the journal; into nothing where the run is only read."""
+        """What takes an event into the journal; into nothing if the run is only read."""
         return unrecorded if self.journal is None else self.journal.record
 
     def keep(self, evaluation: Evaluation) -> None:

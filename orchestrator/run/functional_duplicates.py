@@ -13,7 +13,7 @@ from orchestrator.run.folder import RunFolder
 class Functional(NamedTuple):
     """Of the programs that a cycle admitted as textually novel: functional duplicates, and known fingerprints.
 
-    `duplicates` is None where nothing is known of any of them.
+    `duplicates` is None if nothing is known of any of them.
     """
 
     duplicates: int | None
@@ -31,7 +31,7 @@ class Twins:
 def twins(run: RunFolder, *, until: int | None = None) -> Twins:
     """Return the twins of every cycle, or of those up to `until`; earlier are seeds and valid candidates.
 
-    A seed's fingerprint is known where it was qualified since fingerprints are taken.
+    A seed's fingerprint is known if it was qualified since fingerprints are taken.
     """
     seeds = {entry.entry_id: entry.fingerprint for entry in run.corpus.read() if entry.fingerprint is not None}
     first: dict[Digest, str] = {}

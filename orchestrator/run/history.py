@@ -47,7 +47,7 @@ class History:
 
     @property
     def seconds(self) -> float | None:
-        """How long its container was evaluated, on the host's clock; None where nothing was executed."""
+        """How long its container was evaluated, on the host's clock; None if nothing was executed."""
         spent = None if self.verdict is None else self.verdict.measured.seconds
         return sum(spent.values()) if spent else None
 
@@ -170,7 +170,7 @@ def difference(run: RunFolder, history: History, neighbour: str) -> list[str]:
     """Return the unified diff from the program of `neighbour` to the candidate's own, both as they were written.
 
     Of each only the first 1,000 lines are compared: these are texts that may be made to be slow to compare. Empty
-    where either has no program.
+    if either has no program.
     """
     from difflib import unified_diff
 
@@ -206,7 +206,7 @@ def bracketed(guess: Guessing | None) -> str:
 
 
 def verdict_times(folder: Path) -> dict[str, datetime]:
-    """Return when each candidate's verdict was journalled (UTC); empty where the run has no journal."""
+    """Return when each candidate's verdict was journalled (UTC); empty if the run has no journal."""
     return {str(data["candidate_id"]): at for at, data in _events(folder, "verdict") if "candidate_id" in data}
 
 

@@ -55,7 +55,7 @@ class Journal:
 
     @property
     def head(self) -> Digest:
-        """The hash of the last line; all zeros where there is none."""
+        """The hash of the last line; all zeros if there is none."""
         return self.account.head
 
     @property

@@ -42,7 +42,7 @@ def host_key(folder: Path, *, config: Config, cache: Path) -> bytes:
 
 
 def _secret(path: Path, fresh: bytes) -> bytes:
-    """Return the secret in `path`; where there is none yet, `fresh` becomes it."""
+    """Return the secret in `path`; if there is none yet, `fresh` becomes it."""
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)

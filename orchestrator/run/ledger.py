@@ -156,7 +156,7 @@ class Ledger(Generic[R]):
 
 
 def append(path: Path, content: bytes, *, after: int, durable: bool = True) -> None:
-    """Write `content` at byte `after`, dropping what stood there; where the disk refuses, none of it stays.
+    """Write `content` at byte `after`, dropping what stood there; if the disk refuses, none of it stays.
 
     Raises:
         OSError: the disk refused it.

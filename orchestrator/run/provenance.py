@@ -102,7 +102,7 @@ def packages() -> dict[str, str]:
 
 
 def git(checkout: Path, *arguments: str) -> str | None:
-    """Return what git prints in `checkout`; None where it is no checkout or there is no git."""
+    """Return what git prints in `checkout`; None if it is no checkout or there is no git."""
     if not (checkout / ".git").exists():
         return None
     command = ["git", "-C", str(checkout), *arguments]

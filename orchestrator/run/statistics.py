@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 
 
 def wilson(successes: int, n: int) -> Interval | None:
-    """Return Wilson's score interval of a proportion; None where nothing was observed."""
+    """Return Wilson's score interval of a proportion; None if nothing was observed."""
     if n == 0:
         return None
     from scipy.stats import binomtest

@@ -65,7 +65,7 @@ def verify(
     head that was kept elsewhere shows that.
 
     Raises:
-        LedgerError: the first thing that does not hold; the message names the file, and the line where there is one.
+        LedgerError: the first thing that does not hold; the message names the file, and the line if there is one.
     """
     hashes, account = _chain(folder)
     if expected is not None and expected not in hashes:

@@ -259,11 +259,11 @@ CORPUS = View(
         entry_id | its name
         origin | where the program came from
         task | the task that its prompt describes
-        accuracy | first-epoch accuracy, where it is known
+        accuracy | first-epoch accuracy, if it is known
         source | SHA-256 of the program
         shingles | SHA-256 of its shingle set
         protocol | SHA-256 of what defines the accuracy
-        fingerprint | claimed: SHA-256 of what its forward pass executes; of seeds where they were qualified
+        fingerprint | claimed: SHA-256 of what its forward pass executes; of seeds if they were qualified
         prompt | list_filter(messages, lambda message: message.role <> 'assistant')[-1].content | what was asked
         text | list_filter(messages, lambda message: message.role = 'assistant')[-1].content | what is trained on
     """),

@@ -73,7 +73,7 @@ def rename_base(target: Path, base: str) -> None:
 
 
 def _journalled(run: RunFolder, folder: CycleFolder) -> dict[str, Digest] | None:
-    """Return the digests that the journal has of the adapter's files; None where the run is older than journals."""
+    """Return the digests that the journal has of the adapter's files; None if the run is older than journals."""
     path = run.path / JOURNAL
     events, _ = read_chain(path)
     if not events:

@@ -62,7 +62,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def cycles(summaries: Sequence[CycleSummary], *, none: str) -> str:
-    """Return the numbers of each cycle as a table, beside chance and the majority class; `none` where there is none."""
+    """Return the numbers of each cycle as a table, beside chance and the majority class; `none` if there is none."""
     if not summaries:
         return none
     rows = [

@@ -37,15 +37,15 @@ COLUMNS = (
     Column("messages", CHAT, "the chat that a language model is trained on: role and content of each turn"),
     Column("source", TEXT, "the program, as the model wrote it or as curation left it: untrusted code"),
     Column("source_sha256", TEXT, "SHA-256 of the program"),
-    Column("accuracy", NUMBER, "accuracy on the validation images after one epoch, 0 to 1; null where not measured"),
+    Column("accuracy", NUMBER, "accuracy on the validation images after one epoch, 0 to 1; null if not measured"),
     Column("protocol", TEXT, "hash of the protocol behind the accuracy; equal hashes may be compared"),
     Column("nearest_id", TEXT, "the most similar earlier program; null for the seed corpus"),
     Column("nearest_in", TEXT, "where that stands: in the corpus, or in the entry's own cycle"),
     Column("nearest_estimate", NUMBER, "Jaccard similarity to it as MinHash estimates it, which decided"),
     Column("nearest_exact", NUMBER, "the exact Jaccard similarity of the two sets of token shingles"),
-    Column("parameters", WHOLE, "of the network, as its container claimed; null where it was not asked"),
+    Column("parameters", WHOLE, "of the network, as its container claimed; null if it was not asked"),
     Column("fingerprint", TEXT, "SHA-256 of the operations that it executes, as its container claimed"),
-    Column("functional_twin", TEXT, "the first earlier valid program with that fingerprint; null where there is none"),
+    Column("functional_twin", TEXT, "the first earlier valid program with that fingerprint; null if there is none"),
 )
 
 

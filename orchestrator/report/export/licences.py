@@ -26,7 +26,7 @@ LONGEST = 80  # characters of a License field that is a name and no text
 class Licence:
     """What was found: the words, where they stand, and the texts of licences by file name.
 
-    `words` is None where nothing is stated.
+    `words` is None if nothing is stated.
     """
 
     words: str | None

@@ -200,7 +200,7 @@ def test_numbers_and_dates_are_read_as_people_mean_them() -> None:
         ("corpus.qualified=nowhere.jsonl", "there is no nowhere.jsonl"),
         ("corpus.lemur=nn-dataset", "must pin one version"),
         ("admission.enforce_budget=true", "admission.enforce_budget needs admission.parameter_budget"),
-        ("admission.reported_threshold=0.9", "counts only where"),
+        ("admission.reported_threshold=0.9", "counts only if"),
         ("budget={dynamic_from: 2, admitted: 30, cap: 20}", "is never reached"),
         ("name=''", "name '': begin with a letter or digit"),
         ("name=..", "name '..': begin with"),

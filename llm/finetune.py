@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from dataclasses import dataclass
@@ -20,7 +19,16 @@ from llm.batches import Example, collate, encode, epoch, windows
 from llm.errors import WorkerError
 from llm.model import Loaded, attach, be_deterministic, load, pick_device
 from llm.stream import Output, read_job, run, say
-from orchestrator.records import Adapter, AdapterMeasured, Entry, FinetuneJob, FinetuneStep, ModelSpec, derived_seed
+from orchestrator.records import (
+    Adapter,
+    AdapterMeasured,
+    Entry,
+    FinetuneJob,
+    FinetuneStep,
+    ModelSpec,
+    derived_seed,
+    digest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +64,7 @@ def read_corpus(path: Path) -> tuple[list[Entry], str]:
             raise WorkerError(f"corpus {path}, line {number}: no corpus entry: {error}") from error
     if not entries:
         raise WorkerError(f"corpus {path}: is empty, so there is nothing to train on")
-    return entries, hashlib.sha256(content).hexdigest()
+    return entries, digest(content)
 
 
 def mixed_precision(spec: ModelSpec, device: torch.device) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from llm.errors import WorkerError
 from llm.stream import say
-
-if TYPE_CHECKING:
-    from orchestrator.records import LoraSpec
+from orchestrator.records import LoraSpec, file_digest
 
 
 def add(model: Any, spec: LoraSpec) -> PeftModel:
@@ -71,4 +68,4 @@ def save(model: PeftModel, output: Path, *, base: str) -> str:
         scratch.rename(output)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return hashlib.sha256((output / "adapter_model.safetensors").read_bytes()).hexdigest()
+    return file_digest(output / "adapter_model.safetensors")

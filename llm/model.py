@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import struct
@@ -16,6 +15,7 @@ import transformers
 
 from llm.errors import LoadError, WorkerError
 from llm.stream import say
+from orchestrator.records import file_digest
 
 if TYPE_CHECKING:
     from orchestrator.records import Message, ModelSpec
@@ -128,8 +128,7 @@ def safetensors_copy(source: Path, *, cache: Path, dtype: str) -> Path:
     It is named by the file's content, the version of transformers that unpacked it and the number format. A GGUF
     file takes tens of seconds to unpack, the copy a second to load; both hold the same bits.
     """
-    with source.open("rb") as stream:
-        content = hashlib.file_digest(stream, "sha256").hexdigest()
+    content = file_digest(source)
     folder = cache / "models" / f"{source.stem}-{content[:16]}-transformers-{transformers.__version__}-{dtype}"
     if folder.is_dir():
         return folder.resolve()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +19,7 @@ from orchestrator.corpus.qualify import Qualification, Seed
 from orchestrator.corpus.representatives import deduplicate, select
 from orchestrator.errors import ConfigError, refuse
 from orchestrator.language_model.prompts import Task, infill, pair
-from orchestrator.records import Entry, Message, derived_seed
+from orchestrator.records import Entry, Message, derived_seed, digest
 from orchestrator.run import Store
 
 if TYPE_CHECKING:
@@ -226,7 +225,7 @@ def _convert(config: Config, items: Sequence[_Read], inspect: Inspect) -> tuple[
 def _split(config: Config, seeds: Sequence[Seed]) -> tuple[list[Seed], Stage]:
     """Keep the training share of the seeds, chosen by a keyed hash of their names (paper, Appendix B)."""
     key = derived_seed(config.seed, "split")
-    shuffled = sorted(seeds, key=lambda seed: hashlib.sha256(f"{key} {seed.name}".encode()).digest())
+    shuffled = sorted(seeds, key=lambda seed: digest(f"{key} {seed.name}".encode()))
     train = {seed.name for seed in shuffled[: round(len(shuffled) * config.corpus.train_split)]}
     return sift("train split", seeds, lambda seed: None if seed.name in train else Drop(seed.name, "held out"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -18,14 +17,13 @@ from pydantic import ValidationError
 from orchestrator.config import Config
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.evaluation.originals import Raw, Split, read_raw, resized
-from orchestrator.records import Digest, Record, canonical, derived_seed, digest
+from orchestrator.records import Digest, Record, canonical, derived_seed, digest, file_digest
 from orchestrator.sections import Protocol
 from sandbox_image import wire
 
 LAYOUT = 1  # raised when the same protocol would be laid out as other bytes
 HOLDOUT = 0.1  # share of the training split that `protocol.split: holdout` validates on
 CHUNK = 1000  # images that are resized at a time
-READ = 8 << 20  # bytes that are hashed at a time
 
 TRAIN_IMAGES = "train/images.npy"
 TRAIN_LABELS = "train/labels.npy"
@@ -155,7 +153,7 @@ def _lay_out(protocol: Protocol, raw: Raw, *, folder: Path) -> DatasetRecord:
         try:
             _write(work, train=train, validation=validation, classes=raw.classes, resolution=protocol.resolution)
             record = DatasetRecord(
-                layout=LAYOUT, data=_data_part(protocol), files={name: _sha256(work / name) for name in FILES}
+                layout=LAYOUT, data=_data_part(protocol), files={name: file_digest(work / name) for name in FILES}
             )
             (work / RECORD).write_bytes(canonical(record.model_dump(mode="json")))
             _protect(work)
@@ -224,7 +222,7 @@ def _verified(folder: Path) -> DatasetRecord | None:
     try:
         record = DatasetRecord.model_validate_json((folder / RECORD).read_bytes())
         whole = set(record.files) == set(FILES) and all(
-            _sha256(folder / name) == known for name, known in record.files.items()
+            file_digest(folder / name) == known for name, known in record.files.items()
         )
     except (OSError, ValidationError):
         return None
@@ -247,14 +245,6 @@ def _load(folder: Path, record: DatasetRecord) -> Prepared:
         train_count=int(meta["count"]),
         hash=record.hash(),
     )
-
-
-def _sha256(path: Path) -> str:
-    total = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(READ):
-            total.update(block)
-    return total.hexdigest()
 
 
 COPIES = 4  # of the validation images that a container holds while they arrive, in two processes

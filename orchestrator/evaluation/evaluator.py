@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -75,9 +74,7 @@ class SandboxEvaluator:
         refuse((*excesses(self._prepared, self._config), *shortages(self._config.sandbox)))
         config, sandbox = self._config, self._config.sandbox
         with ExitStack() as stack:
-            self._sandbox = stack.enter_context(
-                Sandbox(sandbox, owner=hashlib.sha256(self._key).hexdigest()[:16], record=self._started)
-            )
+            self._sandbox = stack.enter_context(Sandbox(sandbox, owner=digest(self._key)[:16], record=self._started))
             stack.callback(self._record_unclaimed)
             self._environment = canonical(self.describe())
             budget = config.admission.parameter_budget if config.admission.enforce_budget else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +27,7 @@ class Exam:
     def answers(self, candidate: Candidate) -> Answers:
         """Return what only the host knows: the N labels, and in which order their images are shown."""
         labels: npt.NDArray[Any] = self.prepared.validation_labels
-        keyed = hmac.new(self.key, candidate.candidate_id.encode(), hashlib.sha256).digest()
+        keyed = hmac.digest(self.key, candidate.candidate_id.encode(), "sha256")
         order = np.random.Generator(np.random.PCG64(int.from_bytes(keyed, "big"))).permutation(len(labels))
         return Answers(labels=labels, order=order, classes=self.prepared.classes)
 

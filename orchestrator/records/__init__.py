@@ -42,6 +42,7 @@ from orchestrator.records.record import (
     canonical,
     derived_seed,
     digest,
+    file_digest,
 )
 from orchestrator.records.states import STAGES, Decision, FailedState, Stage, VerdictState
 from orchestrator.records.summary import CycleSummary, End, Interval, Provenance
@@ -105,5 +106,6 @@ __all__ = [
     "canonical",
     "derived_seed",
     "digest",
+    "file_digest",
     "unrecorded",
 ]

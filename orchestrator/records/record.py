@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,6 +37,16 @@ def canonical(value: Any) -> bytes:
 def digest(content: bytes) -> str:
     """Return the SHA-256 of `content` in hexadecimal: the name under which it is stored."""
     return hashlib.sha256(content).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the digest of the file's content, which is read in blocks and may be larger than memory.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def derived_seed(*parts: str | int) -> int:

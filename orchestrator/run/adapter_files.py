@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.records import Digest
+from orchestrator.records import Digest, file_digest
 from orchestrator.run.ledger import sync_folder
 
 
@@ -21,9 +20,9 @@ def digests(folder: Path, *, durable: bool = False) -> dict[str, Digest]:
     try:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                with path.open("rb") as file:
-                    found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-                    if durable:
+                found[path.relative_to(folder).as_posix()] = file_digest(path)
+                if durable:
+                    with path.open("rb") as file:
                         os.fsync(file.fileno())
             elif durable:
                 sync_folder(path)

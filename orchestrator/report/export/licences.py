@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.language_model.assets import PYPI
+from orchestrator.language_model.assets import PYPI, wheels
 from orchestrator.records import ModelSpec
 
 OSI = "License :: OSI Approved :: "
@@ -40,7 +40,7 @@ def of_wheel(requirement: str, cache: Path) -> Licence:
     Raises:
         InfrastructureError: the wheel cannot be read.
     """
-    path = _wheel(requirement, cache)
+    path = next(wheels(requirement, cache / "wheels"), None)
     if path is None:
         return Licence(None, f"{requirement} is not in {cache / 'wheels'}")
     try:
@@ -62,7 +62,7 @@ def of_model(spec: ModelSpec, cache: Path) -> Licence:
         InfrastructureError: a file that is there cannot be read.
     """
     if spec.source.startswith(PYPI):
-        wheel = _wheel(spec.source.removeprefix(PYPI), cache)
+        wheel = next(wheels(spec.source.removeprefix(PYPI), cache / "wheels"), None)
         found = [] if wheel is None else sorted((cache / "models" / wheel.stem).glob("*.gguf"))
         return _of_gguf(found[0]) if found else Licence(None, f"the model's file is not in {cache / 'models'}")
     path = Path(spec.source).expanduser()
@@ -73,19 +73,6 @@ def of_model(spec: ModelSpec, cache: Path) -> Licence:
         return Licence(None, "the model's card is not on this machine")
     words = _front_matter(card).get("license")
     return Licence(words if isinstance(words, str) else None, "the base model's card")
-
-
-def _wheel(requirement: str, cache: Path) -> Path | None:
-    name, _, version = requirement.partition("==")
-    for path in sorted((cache / "wheels").glob("*.whl")):
-        parts = path.name.split("-")
-        if parts[1:2] == [version] and _plain(parts[0]) == _plain(name):
-            return path
-    return None
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _stated(metadata: Message) -> str | None:

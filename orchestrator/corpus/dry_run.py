@@ -11,11 +11,12 @@ from typing import Literal
 from pydantic import ValidationError
 
 from orchestrator.config import Config
-from orchestrator.corpus.qualify import Seed, cut_torn_line
+from orchestrator.corpus.qualify import Seed
 from orchestrator.errors import InfrastructureError
 from orchestrator.evaluation import Evaluator, Submission
 from orchestrator.progress import Report, duration
 from orchestrator.records import STAGES, Digest, Failed, Line, Verdict, canonical, digest
+from orchestrator.run.disk import append_line, read_lines
 from orchestrator.sections import SandboxConfig
 
 AT_ONCE = 1e-3  # seconds
@@ -77,21 +78,17 @@ def dry_runs(
 
 def _tried(todo: Sequence[Seed], evaluator: Evaluator, path: Path, report: Report) -> Iterator[DryRun]:
     """Try every seed, and yield what came of each; if that is kept, once it is written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     submissions = (Submission(candidate_id=seed.name, source=seed.text) for seed in todo)
     began, passed = time.monotonic(), 0
-    cut_torn_line(path)
-    with path.open("ab") as stream:
-        for done, (seed, evaluation) in enumerate(zip(todo, evaluator.evaluate(submissions), strict=True), start=1):
-            found = DryRun(program=seed.digest, failure=_failure(seed, evaluation.verdict))
-            if found.failure is None or found.failure.state != "timeout":  # which may be the machine's load
-                stream.write(found.model_dump_json().encode() + b"\n")
-                stream.flush()
-            passed += found.failure is None
-            if done % TOGETHER == 0 or done == len(todo):
-                left = (time.monotonic() - began) / done * (len(todo) - done)
-                report(f"dry run: {done:,} of {len(todo):,}, {passed:,} passed, left {duration(left)}")
-            yield found
+    for done, (seed, evaluation) in enumerate(zip(todo, evaluator.evaluate(submissions), strict=True), start=1):
+        found = DryRun(program=seed.digest, failure=_failure(seed, evaluation.verdict))
+        if found.failure is None or found.failure.state != "timeout":  # which may be the machine's load
+            append_line(path, found.model_dump_json().encode())
+        passed += found.failure is None
+        if done % TOGETHER == 0 or done == len(todo):
+            left = (time.monotonic() - began) / done * (len(todo) - done)
+            report(f"dry run: {done:,} of {len(todo):,}, {passed:,} passed, left {duration(left)}")
+        yield found
 
 
 def _failure(seed: Seed, verdict: Verdict) -> Failed | None:
@@ -108,7 +105,7 @@ def _failure(seed: Seed, verdict: Verdict) -> Failed | None:
 def _known(path: Path) -> dict[Digest, Failed | None]:
     """Return what `path` holds; a line that is torn or damaged does not count."""
     found: dict[Digest, Failed | None] = {}
-    for line in path.read_bytes().split(b"\n") if path.exists() else ():
+    for line in read_lines(path).whole:
         with suppress(ValidationError):
             record = DryRun.model_validate_json(line)
             found[record.program] = record.failure

@@ -13,6 +13,7 @@ from orchestrator.config import Config
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.evaluation import Evaluator, Submission
 from orchestrator.records import Count, Digest, Fraction, Line, VerdictState, digest
+from orchestrator.run.disk import append_line, read_lines
 
 DATA = Path(__file__).parent / "data"
 
@@ -70,12 +71,7 @@ def read(path: Path, *, protocol: Digest) -> dict[str, Qualification]:
         ConfigError: a line is damaged, or was measured under another protocol than `protocol`.
     """
     found: dict[str, Qualification] = {}
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    whole = text[: text.rfind("\n") + 1]
-    for number, line in enumerate(whole.splitlines(), start=1):
+    for number, line in enumerate(read_lines(path).whole, start=1):
         try:
             record = Qualification.model_validate_json(line)
         except ValidationError as error:
@@ -104,41 +100,27 @@ def qualify(config: Config, seeds: Iterable[Seed], evaluator: Evaluator, path: P
     """
     failed: list[str] = []
     protocol = config.protocol.hash()
-    known = read(path, protocol=protocol) if path.exists() else {}
+    known = read(path, protocol=protocol)
     todo = [seed for seed in seeds if seed.name not in known or known[seed.name].program != seed.digest]
     submissions = (Submission(candidate_id=seed.name, source=seed.text) for seed in todo)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cut_torn_line(path)
-    with path.open("a", encoding="utf-8") as stream:
-        for seed, evaluation in zip(todo, evaluator.evaluate(submissions), strict=True):
-            verdict = evaluation.verdict
-            if verdict.state == "quarantined":
-                failed.append(f"{seed.name} ({verdict.cause})")
-                continue
-            record = Qualification(
-                name=seed.name,
-                program=seed.digest,
-                protocol=protocol,
-                state=verdict.state,
-                accuracy=verdict.accuracy,
-                parameters=verdict.claimed.parameters,
-                tokens=seed.tokens,
-                fingerprint=verdict.claimed.fingerprint,
-            )
-            stream.write(record.model_dump_json() + "\n")
-            stream.flush()
-            yield record
+    for seed, evaluation in zip(todo, evaluator.evaluate(submissions), strict=True):
+        verdict = evaluation.verdict
+        if verdict.state == "quarantined":
+            failed.append(f"{seed.name} ({verdict.cause})")
+            continue
+        record = Qualification(
+            name=seed.name,
+            program=seed.digest,
+            protocol=protocol,
+            state=verdict.state,
+            accuracy=verdict.accuracy,
+            parameters=verdict.claimed.parameters,
+            tokens=seed.tokens,
+            fingerprint=verdict.claimed.fingerprint,
+        )
+        append_line(path, record.model_dump_json().encode())
+        yield record
     if failed:
         raise InfrastructureError(
             f"infrastructure failed on {', '.join(failed)}: repeat the command, which tries these"
         )
-
-
-def cut_torn_line(path: Path) -> None:
-    """Cut off what a kill left behind the last whole line of `path`, if it is there."""
-    if path.exists():
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with path.open("r+b") as stream:
-                stream.truncate(whole)

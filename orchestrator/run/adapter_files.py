@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import Digest, file_digest
-from orchestrator.run.ledger import sync_folder
+from orchestrator.run.disk import sync_folder
 
 
 def digests(folder: Path, *, durable: bool = False) -> dict[str, Digest]:

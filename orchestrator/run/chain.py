@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from orchestrator.errors import InfrastructureError, LedgerError
+from orchestrator.errors import LedgerError
 from orchestrator.records import GENESIS, Digest, Event, canonical, digest
+from orchestrator.run.disk import read_lines
 
 JOURNAL = "audit.jsonl"
 LEDGER_EVENTS = frozenset(
@@ -107,11 +108,10 @@ def read_chain(path: Path) -> tuple[list[Event], int]:
     Raises:
         LedgerError: a line that is no event, was changed, or does not follow the one before; it names the line.
     """
-    content = read_bytes(path)
-    *lines, torn = content.split(b"\n")
+    lines = read_lines(path)
     events: list[Event] = []
     head = GENESIS
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines.whole, start=1):
         where = f"{path}, line {number}"
         try:
             plain: Any = json.loads(line)
@@ -127,7 +127,7 @@ def read_chain(path: Path) -> tuple[list[Event], int]:
             raise LedgerError(f"{where}: does not follow the line before it: lines are missing, or were moved")
         events.append(event)
         head = event.hash
-    return events, len(torn)
+    return events, len(lines.torn)
 
 
 def added_up(events: Iterable[Event], *, path: Path) -> Account:
@@ -151,7 +151,7 @@ def compared(folder: Path, ledgers: Sequence[Path], account: Account) -> list[Fo
     found = []
     paths = dict.fromkeys([*ledgers, *(folder / name for name in sorted(account.ledgers))])
     for path in paths:
-        lines = read_bytes(path).split(b"\n")[:-1]
+        lines = read_lines(path).whole
         noted = account.ledgers.get(name_in(folder, path), [])
         for number, (line, known) in enumerate(zip(lines, noted, strict=False), start=1):
             if digest(line) != known.digest:
@@ -173,16 +173,6 @@ def commitment(key: bytes) -> Digest:
 def name_in(folder: Path, path: Path) -> str:
     """Return how the journal of the run in `folder` calls the file at `path`."""
     return path.relative_to(folder).as_posix()
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a file of a run; a missing one is empty."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise InfrastructureError(f"{path}: cannot be read: {error}") from error
 
 
 PLACES = {

@@ -27,8 +27,9 @@ from orchestrator.records import (
 )
 from orchestrator.records.journal import Recorder, unrecorded
 from orchestrator.run.adapter_files import digests
+from orchestrator.run.disk import write
 from orchestrator.run.journal import Journal
-from orchestrator.run.ledger import Ledger, Witness, sync_folder
+from orchestrator.run.ledger import Ledger, Witness
 from orchestrator.run.store import Store
 
 SHOWN_KEYS = 5
@@ -99,7 +100,7 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         file = path / "config.json"
         if not file.exists():
-            _write_config(file, _frozen(dump(config)))
+            write(file, _frozen(dump(config)), partial=file.with_suffix(".part"))
             return cls._opened(path, config, report=report)
         frozen = _read_config(file)
         _refuse_change(frozen, config, path)
@@ -107,7 +108,7 @@ class RunFolder:
         if config.cycles > frozen.cycles:
             content = _frozen(json.loads(file.read_bytes()) | {"cycles": config.cycles})  # its other keys stay
             run.record("config", {"config": digest(content), "cycles": config.cycles})
-            _write_config(file, content)
+            write(file, content, partial=file.with_suffix(".part"))
         return run
 
     @classmethod
@@ -221,19 +222,6 @@ def _cycle_name(number: int) -> str:
 
 def _frozen(plain: dict[str, Any]) -> bytes:
     return json.dumps(plain, indent=1).encode() + b"\n"
-
-
-def _write_config(file: Path, content: bytes) -> None:
-    partial = file.with_suffix(".part")
-    try:
-        with partial.open("wb") as target:
-            target.write(content)
-            target.flush()
-            os.fsync(target.fileno())
-        partial.replace(file)
-        sync_folder(file.parent)
-    except OSError as error:
-        raise InfrastructureError(f"{file}: cannot be written: {error}") from error
 
 
 def _read_config(file: Path) -> Config:

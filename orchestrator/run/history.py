@@ -14,6 +14,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.progress import Guessing
 from orchestrator.records import Candidate, Completion, Digest, Neighbour, Novelty, Verdict
 from orchestrator.run.chain import JOURNAL
+from orchestrator.run.disk import read_lines
 from orchestrator.run.folder import RunFolder
 
 
@@ -217,12 +218,8 @@ def pruned(folder: Path) -> dict[Digest, datetime]:
 
 def _events(folder: Path, name: str) -> Iterator[tuple[datetime, dict[str, Any]]]:
     """Yield time and data of each event of that name; what is torn or damaged is the business of `audit verify`."""
-    try:
-        content = (folder / JOURNAL).read_bytes()
-    except FileNotFoundError:
-        return
     marker = f'"event":"{name}"'.encode()
-    for line in content.split(b"\n"):
+    for line in read_lines(folder / JOURNAL).whole:
         if marker in line:
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 event = json.loads(line)

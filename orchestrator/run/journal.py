@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import InfrastructureError, LedgerError
+from orchestrator.errors import LedgerError
 from orchestrator.progress import Report, silent
 from orchestrator.records import GENESIS, Digest, Event, Occurrence, canonical, digest
 from orchestrator.run.chain import JOURNAL, Account, added_up, compared, name_in, read_chain, references
-from orchestrator.run.ledger import append
+from orchestrator.run.disk import append
 
 BRIEF = (
     "candidate_id",
@@ -131,10 +131,7 @@ class Journal:
                 sealed.append(_sealed(occurrence, index=index, previous=previous))
                 index, previous = index + 1, sealed[-1].hash
             content = b"".join(_encoded(event) for event in sealed)
-            try:
-                append(self.path, content, after=self._size, durable=durable)
-            except OSError as error:
-                raise InfrastructureError(f"{self.path}: cannot be written: {error}; free space and resume") from error
+            append(self.path, content, after=self._size, durable=durable)
             self._size += len(content)
             self._opening, self._torn = [], 0
             for event in sealed:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from pathlib import Path
 
 from orchestrator.config import Config
 from orchestrator.errors import InfrastructureError
+from orchestrator.run.disk import read_bytes, write
 
 KEY_BYTES = 32
 MACHINE = "host.key"
@@ -43,19 +43,9 @@ def host_key(folder: Path, *, config: Config, cache: Path) -> bytes:
 
 def _secret(path: Path, fresh: bytes) -> bytes:
     """Return the secret in `path`; if there is none yet, `fresh` becomes it."""
-    try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{path.name}.part")
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(fresh)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        key = path.read_bytes()
-    except OSError as error:
-        raise InfrastructureError(f"{path}: cannot be read or written: {error}") from error
+    if not path.exists():
+        write(path, fresh, partial=path.with_name(f"{path.name}.part"), private=True)
+    key = read_bytes(path)
     if len(key) != KEY_BYTES:
         raise InfrastructureError(f"{path}: holds {len(key)} bytes instead of {KEY_BYTES}; remove it and resume")
     return key

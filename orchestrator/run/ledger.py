@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from orchestrator.errors import InfrastructureError, LedgerError
 from orchestrator.progress import Report, silent
 from orchestrator.records import SCHEMA, End, Line, canonical
+from orchestrator.run.disk import Lines, append, read_lines
 
 R = TypeVar("R", bound=Line)
 
@@ -105,17 +106,16 @@ class Ledger(Generic[R]):
 
     def _load(self) -> list[R]:
         if self._records is None:
-            self._records = self._parse(_read(self.path))
+            self._records = self._parse(read_lines(self.path))
         return self._records
 
-    def _parse(self, content: bytes) -> list[R]:
-        self._size = content.rfind(b"\n") + 1
-        if self._size < len(content):
-            self._torn = len(content) - self._size
+    def _parse(self, lines: Lines) -> list[R]:
+        self._size, self._torn = lines.size, len(lines.torn)
+        if self._torn:
             self._report(f"{self.path}: left out a torn last line of {self._torn} bytes; a resume computes it again")
         records: list[R] = []
         end = 0
-        for number, line in enumerate(content[: self._size].split(b"\n")[:-1], start=1):
+        for number, line in enumerate(lines.whole, start=1):
             end += len(line) + 1
             where = f"{self.path}, line {number}"
             if self._whole:
@@ -139,10 +139,7 @@ class Ledger(Generic[R]):
             raise LedgerError(f"{self.path}: is whole and never written again")
         if self._torn:
             self._announce(kept=len(self._ends), why=f"a torn last line of {self._torn} bytes")
-        try:
-            append(self.path, b"".join(lines), after=self._size)
-        except OSError as error:
-            raise InfrastructureError(f"{self.path}: cannot be written: {error}; free space and resume") from error
+        append(self.path, b"".join(lines), after=self._size)
         self._size += sum(len(line) for line in lines)
 
     def _announce(self, *, kept: int, why: str) -> None:
@@ -153,30 +150,6 @@ class Ledger(Generic[R]):
     def _testify(self, lines: Sequence[bytes], *, first: int) -> None:
         if self._witness is not None and lines:
             self._witness.wrote(self.path, first=first, lines=[line[:-1] for line in lines])
-
-
-def append(path: Path, content: bytes, *, after: int, durable: bool = True) -> None:
-    """Write `content` at byte `after`, dropping what stood there; if the disk refuses, none of it stays.
-
-    Raises:
-        OSError: the disk refused it.
-    """
-    new = not path.exists()
-    with path.open("ab", buffering=0) as file:
-        if file.tell() != after:
-            file.truncate(after)
-        try:
-            rest = memoryview(content)
-            while rest:
-                rest = rest[file.write(rest) :]
-            if durable:
-                os.fsync(file.fileno())
-        except OSError:
-            with suppress(OSError):
-                file.truncate(after)
-            raise
-    if new:
-        sync_folder(path.parent)
 
 
 @contextmanager
@@ -203,24 +176,6 @@ def run_lock(folder: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise InfrastructureError(f"{path}: cannot be read: {error}") from error
 
 
 def _encode(record: Line) -> bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from orchestrator.errors import ConfigError, LedgerError
 from orchestrator.escape import escaped
 from orchestrator.progress import Report, silent
+from orchestrator.run.disk import read_lines
 from orchestrator.run.folder import RunFolder
 from orchestrator.run.views import LEDGERS, VIEWS
 
@@ -132,22 +133,12 @@ def _files(runs: Mapping[str, RunFolder], scratch: Path) -> list[File]:
         for cycle, ledger in ledgers:
             if ledger.path.stem in LEDGERS and ledger.path.exists():
                 ledger.read()  # DuckDB takes a record that lacks a field, or has one too many
-                copy = scratch / f"{len(found)}.jsonl"
-                whole = _whole(ledger.path)
-                if whole is not None:
-                    copy.write_bytes(whole)
-                found.append(File(name, cycle, ledger.path.stem, ledger.path if whole is None else copy))
+                path, lines = ledger.path, read_lines(ledger.path)
+                if lines.torn:
+                    path = scratch / f"{len(found)}.jsonl"
+                    path.write_bytes(b"".join(line + b"\n" for line in lines.whole))
+                found.append(File(name, cycle, ledger.path.stem, path))
     return found
-
-
-def _whole(path: Path) -> bytes | None:
-    """Return the whole lines of a file whose last line was torn by a kill, else None."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - 1))
-        if size == 0 or file.read() == b"\n":
-            return None
-    return path.read_bytes().rpartition(b"\n")[0] + b"\n"
 
 
 def _load(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import secrets
 from pathlib import Path
 
-from orchestrator.errors import InfrastructureError, LedgerError
+from orchestrator.errors import LedgerError
 from orchestrator.records import Digest, digest
-from orchestrator.run.ledger import sync_folder
+from orchestrator.run.disk import PARTIAL, write
 
 
 class Store:
@@ -27,11 +26,7 @@ class Store:
         path = self.path(name)
         if path.exists():
             return name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, content)
-        except OSError as error:
-            raise InfrastructureError(f"{path}: cannot be written: {error}; free space and resume") from error
+        write(path, content, partial=path.with_name(f"{PARTIAL}{secrets.token_hex(4)}"), private=True)
         return name
 
     def get(self, name: Digest) -> bytes:
@@ -52,17 +47,3 @@ class Store:
     def path(self, name: Digest) -> Path:
         """Return where `name` lies, whether or not it is there."""
         return self._folder / name[:2] / name
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)

@@ -12,14 +12,14 @@ from orchestrator.config import Config
 from orchestrator.errors import ConfigError, LedgerError
 from orchestrator.records import Digest, Line, canonical, digest, file_digest
 from orchestrator.run.adapter_files import digests
-from orchestrator.run.chain import JOURNAL, Account, added_up, commitment, compared, read_bytes, read_chain, references
+from orchestrator.run.chain import JOURNAL, Account, added_up, commitment, compared, read_chain, references
+from orchestrator.run.disk import PARTIAL, read_bytes, read_lines
 from orchestrator.run.folder import CycleFolder, RunFolder
 from orchestrator.run.functional_duplicates import counted
 from orchestrator.run.provenance import corpus_hash
 from orchestrator.run.regrade import Graded, Labels, graded
 
 RESUME = "resume the run, which sets it right and records that it did, and verify again"
-PARTIAL = ".part-"  # what a kill leaves of an object that was being written; no ledger names it
 LOGS = frozenset({"stdout", "stderr"})
 SURROUNDINGS = ("image", "engine", "runtime", "seccomp")
 
@@ -134,12 +134,11 @@ def _check_ledgers(run: RunFolder, account: Account) -> int:
             f" added; {RESUME}"
         )
     for ledger in ledgers:
-        content = read_bytes(ledger.path)
-        whole, torn = content.count(b"\n"), len(content) - content.rfind(b"\n") - 1
+        lines = read_lines(ledger.path)
         ledger.read()
-        if torn:
-            what = "stands after the end marker" if ledger.whole else f"is torn after {torn} bytes; {RESUME}"
-            raise LedgerError(f"{ledger.path}, line {whole + 1}: {what}")
+        if lines.torn:
+            what = "stands after the end marker" if ledger.whole else f"is torn after {len(lines.torn)} bytes; {RESUME}"
+            raise LedgerError(f"{ledger.path}, line {len(lines.whole) + 1}: {what}")
     return sum(len(noted) for noted in account.ledgers.values())
 
 

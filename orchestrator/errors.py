@@ -21,11 +21,15 @@ class UnkillableError(InfrastructureError):
     """A container still runs although the engine was told to kill it: its kernel or a device holds it."""
 
 
-class NoSlotError(InfrastructureError):
+class FinalError(InfrastructureError):
+    """Another attempt would end the same."""
+
+
+class NoSlotError(FinalError):
     """Nothing is left that a candidate could run in: trying again helps no candidate, and is held against none."""
 
 
-class RefusedJobError(InfrastructureError):
+class RefusedJobError(FinalError):
     """The LLM worker says that its job cannot be done as it is written: another worker would say the same."""
 
 

@@ -7,17 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    retry_if_not_exception_type,
-    stop_after_attempt,
-    stop_any,
-    stop_when_event_set,
-    wait_exponential,
-)
-
+from orchestrator.attempts import bounded
 from orchestrator.errors import InfrastructureError, NoSlotError
 from orchestrator.escape import plain
 from orchestrator.evaluation.dossier import Dossier
@@ -63,12 +53,12 @@ class Attempts:
         Raises:
             InfrastructureError: the last attempt's.
         """
-        attempts = Retrying(
-            retry=retry_if_exception_type(InfrastructureError) & retry_if_not_exception_type(NoSlotError),
-            stop=stop_any(stop_after_attempt(1 + self.retries), stop_when_event_set(self._called_off)),
-            wait=wait_exponential(multiplier=self.pause, max=LONGEST_PAUSE),
-            before_sleep=lambda state: _failed(dossier, state),
-            reraise=True,
+        attempts = bounded(
+            retries=self.retries,
+            pause=self.pause,
+            longest=LONGEST_PAUSE,
+            failed=lambda cause, attempt, _: dossier.note("retry", {"attempt": attempt, "cause": plain(cause)}),
+            called_off=self._called_off,
         )
         return attempts(work)
 
@@ -99,8 +89,3 @@ class Attempts:
         if self.called_off:
             raise InfrastructureError("the evaluation was called off")
         self.prove()
-
-
-def _failed(dossier: Dossier, state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome is not None else None
-    dossier.note("retry", {"attempt": state.attempt_number, "cause": plain(str(error))})

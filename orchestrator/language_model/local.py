@@ -12,16 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    retry_if_not_exception_type,
-    stop_after_attempt,
-    wait_exponential,
-)
+from tenacity import Retrying
 
-from orchestrator.errors import InfrastructureError, RefusedJobError
+from orchestrator.attempts import bounded
+from orchestrator.errors import InfrastructureError
 from orchestrator.language_model import assets
 from orchestrator.language_model.worker import worker
 from orchestrator.machine import gpu_count
@@ -204,24 +198,13 @@ def _corpus(entries: Sequence[Entry], *, beside: Path) -> Iterator[Path]:
 
 
 def attempts(*, retries: int, pause: float, report: Report) -> Retrying:
-    """Return the attempts at one job: one, and after each InfrastructureError another, `retries` at the most.
+    """Return the attempts at one job, as `bounded` does; `report` is told why another follows, and when."""
 
-    None follows a RefusedJobError. Between them lie `pause` seconds, then twice as long each time; `report` is told
-    why.
-    """
+    def say(cause: str, attempt: int, seconds: float) -> None:
+        why = cause.partition("\n")[0]
+        report(f"{why} Attempt {attempt + 1} of {retries + 1} follows in {seconds:g} s.")
 
-    def say(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome is not None else None
-        why = str(error).partition("\n")[0]
-        report(f"{why} Attempt {state.attempt_number + 1} of {retries + 1} follows in {state.upcoming_sleep:g} s.")
-
-    return Retrying(
-        retry=retry_if_exception_type(InfrastructureError) & retry_if_not_exception_type(RefusedJobError),
-        stop=stop_after_attempt(1 + retries),
-        wait=wait_exponential(multiplier=pause, max=LONGEST_PAUSE),
-        before_sleep=say,
-        reraise=True,
-    )
+    return bounded(retries=retries, pause=pause, longest=LONGEST_PAUSE, failed=say)
 
 
 SAMPLED: TypeAdapter[Sampled] = TypeAdapter(Sampled)

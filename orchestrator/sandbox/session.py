@@ -8,8 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
-
+from orchestrator.attempts import bounded
 from orchestrator.errors import InfrastructureError
 from orchestrator.machine import gpus
 from orchestrator.records import digest
@@ -27,7 +26,8 @@ from orchestrator.shipped import shipped
 
 SECCOMP = "docker/seccomp.json"
 VERSION_SECONDS = 10
-CLEARINGS = 3  # attempts to leave no container behind
+CLEARINGS = 2  # attempts after the first to leave no container behind
+PAUSE, LONGEST_PAUSE = 0.5, 8.0  # seconds between them
 GVISOR_PIDS = 1024  # below this the sentry itself starves
 
 
@@ -64,12 +64,7 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        attempts = Retrying(
-            retry=retry_if_exception_type(InfrastructureError),
-            stop=stop_after_attempt(1 if kind is not None else CLEARINGS),
-            wait=wait_exponential(multiplier=0.5, max=8),
-            reraise=True,
-        )
+        attempts = bounded(retries=0 if kind is not None else CLEARINGS, pause=PAUSE, longest=LONGEST_PAUSE)
         try:
             attempts(clear, self._client, self._groups)
         except InfrastructureError:

@@ -52,15 +52,15 @@ def evaluate(
     from orchestrator.evaluation import prepare
     from orchestrator.evaluation.programs import evaluations
     from orchestrator.progress import Guessing
-    from orchestrator.sandbox.engine import engine_address
+    from orchestrator.sandbox import Engine
 
     config = configured(config_path, overrides)
     prepared = prepare(config.protocol, cache)
     console = prose()
-    console.print(f"containers run at {escaped(engine_address())}", markup=False, highlight=False)
     finished: list[tuple[Path, Verdict]] = []
-    with Waiting(console, "programs evaluated", total=len(files)) as waiting:
-        done = evaluations(files, config, cache=cache, prepared=prepared)
+    with Engine() as engine, Waiting(console, "programs evaluated", total=len(files)) as waiting:
+        waiting.say(f"containers run at {engine.endpoint}")
+        done = evaluations(files, config, cache=cache, prepared=prepared, engine=engine)
         for path, verdict in zip(files, (evaluation.verdict for evaluation in done), strict=True):
             finished.append((path, verdict))
             if jsonl:

@@ -51,12 +51,14 @@ def image_build(
 
     Its id goes to stdout. Without --config it is the quickstart's, with torch for the CPU.
     """
+    from orchestrator.sandbox import Engine
     from orchestrator.sandbox.image import build, ensure
 
     sandbox = configured(config_path, overrides).sandbox
     make = build if force else ensure
     log = partial(click.echo, err=True)
-    click.echo(make(sandbox.variant, sandbox.image, cache=cache, base=base, log=log))
+    with Engine() as engine:
+        click.echo(make(engine, sandbox.variant, sandbox.image, cache=cache, base=base, log=log))
 
 
 @click.command()

@@ -22,7 +22,8 @@ from orchestrator.language_model import LlmTokens, assets
 from orchestrator.progress import Report, silent
 from orchestrator.records import Digest, Failed, canonical, digest
 from orchestrator.records.journal import Recorder, unrecorded
-from orchestrator.sandbox import Parsers, Sandbox
+from orchestrator.sandbox import Engine, Parsers, Sandbox
+from orchestrator.sandbox.engine import opened
 from orchestrator.sandbox.image import local_image
 from orchestrator.sections import SandboxConfig
 
@@ -32,22 +33,30 @@ MEMORY = 2 << 30  # bytes that a parser container may use at most
 USES = 5  # times as many programs of a published corpus as of candidates before a parser container is replaced
 
 
-def curate(config: Config, *, cache: Path, record: Recorder = unrecorded, report: Report = silent) -> Curation:
+def curate(
+    config: Config,
+    *,
+    cache: Path,
+    engine: Engine | None = None,
+    record: Recorder = unrecorded,
+    report: Report = silent,
+) -> Curation:
     """Return the seed corpus of `config`.
 
-    `record` learns of the containers that inspect its programs or run them dry, `report` of how far dry runs are.
+    `engine` is an open session, which stays open; one is opened unless given. `record` learns of the containers that
+    inspect programs or run them dry, `report` of how far dry runs are.
     """
     wheel = assets.wheel(config.corpus.lemur, cache)
-    assay = _assay(config, cache, record=record, report=report)
-    with _inspection(config, cache, record=record) as inspect:
+    with opened(engine) as session, _inspection(config, cache, session, record=record) as inspect:
+        assay = _assay(config, cache, session, record=record, report=report)
         return stages.build(config, wheel=wheel, inspect=inspect, assay=assay)
 
 
 def curated(config: Config, *, cache: Path, names: frozenset[str] | None = None, report: Report = silent) -> list[Seed]:
     """Return the curated programs before any is chosen, best first: those that may be qualified; or only `names`."""
     wheel = assets.wheel(config.corpus.lemur, cache)
-    assay = _assay(config, cache, record=unrecorded, report=report)
-    with _inspection(config, cache) as inspect:
+    with Engine() as engine, _inspection(config, cache, engine) as inspect:
+        assay = _assay(config, cache, engine, record=unrecorded, report=report)
         seeds, _ = stages.candidates(config, wheel=wheel, inspect=inspect, assay=assay, names=names)
     return seeds
 
@@ -58,13 +67,13 @@ def qualifications(config: Config, seeds: Sequence[Seed], *, out: Path, cache: P
         yield from qualify(config, seeds, evaluator, out)
 
 
-def _assay(config: Config, cache: Path, *, record: Recorder, report: Report) -> Assay:
+def _assay(config: Config, cache: Path, engine: Engine, *, record: Recorder, report: Report) -> Assay:
     """Return how seeds are tried; nothing is started before it is asked for, and nothing is tried twice."""
     folder = cache / "dry-runs"
 
     def dry_run(seeds: Sequence[Seed]) -> Mapping[Digest, Failed | None]:
-        path = folder / f"{identity(config, image=local_image(config.sandbox.image).id)}.jsonl"
-        evaluator = partial(open_evaluator, rehearsal(config), cache=cache, record=record)
+        path = folder / f"{identity(config, image=local_image(engine, config.sandbox.image).id)}.jsonl"
+        evaluator = partial(open_evaluator, rehearsal(config), cache=cache, engine=engine, record=record)
         return dry_runs(seeds, evaluator=evaluator, path=path, report=report)
 
     tokens = LlmTokens(model=config.llm.model, cache=cache, log=cache / "llm.log")
@@ -72,22 +81,22 @@ def _assay(config: Config, cache: Path, *, record: Recorder, report: Report) -> 
 
 
 @contextmanager
-def _inspection(config: Config, cache: Path, *, record: Recorder = unrecorded) -> Iterator[Inspect]:
+def _inspection(config: Config, cache: Path, engine: Engine, *, record: Recorder = unrecorded) -> Iterator[Inspect]:
     """Give what inspects programs: in parser containers, several at once, unless an earlier answer is in the cache."""
     shingle = config.novelty.shingle
-    sandbox = _sandbox(config.sandbox)
-    with Sandbox(sandbox, owner=OWNER, record=record) as containers:
+    sandbox = _sandbox(config.sandbox, engine)
+    with Sandbox(sandbox, owner=OWNER, record=record, engine=engine) as containers:
         parsers = Parsers(
             lambda: containers.parser(shingle=shingle),
             lanes=len(os.sched_getaffinity(0)) + 1,
             batch=sandbox.parser_uses,
         )
-        identity = digest(canonical({"image": containers.describe()["image"], "shingle": shingle}))
+        identity = digest(canonical({"image": containers.image.id, "shingle": shingle}))
         with Inspections(parsers.parse_all, folder=cache / "inspections", parser=identity) as inspections:
             yield inspections.parse_all
 
 
-def _sandbox(sandbox: SandboxConfig) -> SandboxConfig:
+def _sandbox(sandbox: SandboxConfig, engine: Engine) -> SandboxConfig:
     """Return what parser containers are started from: no more of the machine than one process that only reads needs.
 
     Where the configured image is not built here, the CPU image takes its place: both hold the same parser.
@@ -95,12 +104,12 @@ def _sandbox(sandbox: SandboxConfig) -> SandboxConfig:
     limits = sandbox.limits
     least = limits.model_copy(update={"cpus": min(limits.cpus, 1.0), "memory": min(limits.memory, MEMORY)})
     uses = USES * sandbox.parser_uses
-    return sandbox.model_copy(update={"image": _built(sandbox.image), "limits": least, "parser_uses": uses})
+    return sandbox.model_copy(update={"image": _built(sandbox.image, engine), "limits": least, "parser_uses": uses})
 
 
-def _built(image: str) -> str:
+def _built(image: str, engine: Engine) -> str:
     for tag in (image, CPU_IMAGE):
         with contextlib.suppress(InfrastructureError):
-            local_image(tag)
+            local_image(engine, tag)
             return tag
     return image

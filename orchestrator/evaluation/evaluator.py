@@ -34,7 +34,7 @@ from orchestrator.records import (
     digest,
     unrecorded,
 )
-from orchestrator.sandbox import Pool, Sandbox
+from orchestrator.sandbox import Engine, Pool, Sandbox
 from orchestrator.sandbox.container import Container
 from orchestrator.sandbox.pool import Starting
 from orchestrator.sandbox.slots import Slot, Slots, broken_gpu
@@ -46,8 +46,8 @@ class SandboxEvaluator:
     `key` is the run's host-only secret: with the candidate's id it gives the order of the validation images. An
     evaluation carries what happened to its candidate: its containers, the stages as it entered them, attempts that the
     infrastructure failed, and its quarantine. `record` takes what belongs to no candidate: slots, containers that were
-    reaped or that parse, and in the end those that no candidate claimed. `headroom` says when containers that wait may
-    use what the machine has to spare.
+    reaped or that parse, and in the end those that no candidate claimed. `engine` is an open session with the engine,
+    which stays open. `headroom` says when containers that wait may use what the machine has to spare.
     """
 
     def __init__(
@@ -56,12 +56,14 @@ class SandboxEvaluator:
         config: Config,
         prepared: Prepared,
         key: bytes,
+        engine: Engine | None = None,
         record: Recorder = unrecorded,
         headroom: Headroom | None = None,
     ) -> None:
         self._config = config
         self._prepared = prepared
         self._key = key
+        self._engine = engine
         self._exam = Exam(config, prepared, key)
         self._record = record
         self._headroom = headroom or Headroom()
@@ -74,7 +76,10 @@ class SandboxEvaluator:
         refuse((*excesses(self._prepared, self._config), *shortages(self._config.sandbox)))
         config, sandbox = self._config, self._config.sandbox
         with ExitStack() as stack:
-            self._sandbox = stack.enter_context(Sandbox(sandbox, owner=digest(self._key)[:16], record=self._started))
+            owner = digest(self._key)[:16]
+            self._sandbox = stack.enter_context(
+                Sandbox(sandbox, owner=owner, record=self._started, engine=self._engine)
+            )
             stack.callback(self._record_unclaimed)
             self._environment = canonical(self.describe())
             budget = config.admission.parameter_budget if config.admission.enforce_budget else None

@@ -11,6 +11,7 @@ from orchestrator.evaluation.dataset import Prepared, prepare
 from orchestrator.evaluation.evaluator import SandboxEvaluator
 from orchestrator.records import Recorder, unrecorded
 from orchestrator.run.keys import machine_key
+from orchestrator.sandbox import Engine
 
 
 @contextmanager
@@ -20,13 +21,15 @@ def open_evaluator(
     cache: Path,
     prepared: Prepared | None = None,
     key: bytes | None = None,
+    engine: Engine | None = None,
     record: Recorder = unrecorded,
 ) -> Iterator[SandboxEvaluator]:
     """Lend what evaluates programs under `config`; no container is left when it is given back.
 
     The data set is laid out in `cache` unless `prepared` is given. `key` orders each candidate's validation images; it
     is this machine's own for the protocol unless given, so that a program that is evaluated again gets the same
-    verdict. `record` takes the events that belong to no candidate.
+    verdict. `engine` is an open session with the engine, which stays open; one is opened unless given. `record` takes
+    the events that belong to no candidate.
 
     Raises:
         ConfigError: the machine cannot give what the configuration asks for.
@@ -34,5 +37,5 @@ def open_evaluator(
     """
     laid_out = prepare(config.protocol, cache) if prepared is None else prepared
     secret = machine_key(cache, config.protocol.hash()) if key is None else key
-    with SandboxEvaluator(config=config, prepared=laid_out, key=secret, record=record) as evaluator:
+    with SandboxEvaluator(config=config, prepared=laid_out, key=secret, engine=engine, record=record) as evaluator:
         yield evaluator

@@ -10,6 +10,7 @@ from orchestrator.evaluation.dataset import Prepared
 from orchestrator.evaluation.opening import open_evaluator
 from orchestrator.evaluation.seam import Submission
 from orchestrator.records import Evaluation, Verdict, digest
+from orchestrator.sandbox import Engine
 from orchestrator.shipped import cache_folder
 
 ID_DIGITS = 16
@@ -42,10 +43,15 @@ def evaluate(
 
 
 def evaluations(
-    programs: Iterable[Program], config: Config, *, cache: Path, prepared: Prepared | None = None
+    programs: Iterable[Program],
+    config: Config,
+    *,
+    cache: Path,
+    prepared: Prepared | None = None,
+    engine: Engine | None = None,
 ) -> Iterator[Evaluation]:
     """Yield what came of each program with everything that belongs to it, as what it printed; see `evaluate`."""
-    with open_evaluator(config, cache=cache, prepared=prepared) as evaluator:
+    with open_evaluator(config, cache=cache, prepared=prepared, engine=engine) as evaluator:
         yield from evaluator.evaluate(map(submission, programs))
 
 

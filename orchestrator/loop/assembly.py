@@ -20,13 +20,17 @@ from orchestrator.records import Entry, Message, canonical
 from orchestrator.run import RunFolder, Store, provenance
 from orchestrator.run.chain import commitment
 from orchestrator.run.keys import host_key
-from orchestrator.sandbox import Sandbox
+from orchestrator.sandbox import Engine, Sandbox
 
 OWNER = "run"
 
 
-def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
+def real_parts(
+    run: RunFolder, *, cache: Path, observe: Observer, engine: Callable[[], Engine | None] = lambda: None
+) -> Parts:
     """Return what the loop works with; nothing is started before it is needed.
+
+    `engine` gives an open session with the engine, or None if each part is to open its own.
 
     Raises:
         InfrastructureError: the data set cannot be laid out.
@@ -36,7 +40,9 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
     log, resolution = run.path / "llm.log", config.protocol.resolution
 
     def seeds(store: Store) -> Iterable[Entry]:
-        curation = curate(config, cache=cache, record=run.record, report=lambda text: observe(Note(text)))
+        curation = curate(
+            config, cache=cache, engine=engine(), record=run.record, report=lambda text: observe(Note(text))
+        )
         for stage in curation.stages:
             observe(Note(f"corpus, {stage.name}: kept {stage.kept:,}, dropped {stage.dropped:,}"))
         made = list(stages.entries(config, curation, store))
@@ -59,13 +65,15 @@ def real_parts(run: RunFolder, *, cache: Path, observe: Observer) -> Parts:
         return generator(config, cache=cache, log=log, observe=observe)
 
     def reap() -> None:
-        with Sandbox(config.sandbox, owner=OWNER, record=run.record) as containers:  # whoever connects reaps first
+        with Sandbox(
+            config.sandbox, owner=OWNER, record=run.record, engine=engine()
+        ) as containers:  # whoever connects reaps first
             observe(Note(f"containers run at {containers.endpoint}"))
 
     return Parts(
         reap=reap,
         generator=sampler(),
-        evaluator=lambda: sandbox(run, prepared, cache=cache, model_hash=base_model),
+        evaluator=lambda: sandbox(run, prepared, cache=cache, engine=engine(), model_hash=base_model),
         trainer=trainer(config, cache=cache, log=log, observe=observe),
         seeds=seeds,
         prompt=prompts.asked(config),
@@ -110,7 +118,12 @@ def trainer(config: Config, *, cache: Path, log: Path, observe: Observer) -> Tra
 
 @contextmanager
 def sandbox(
-    run: RunFolder, prepared: Prepared, *, cache: Path, model_hash: Callable[[], str | None] = lambda: None
+    run: RunFolder,
+    prepared: Prepared,
+    *,
+    cache: Path,
+    engine: Engine | None = None,
+    model_hash: Callable[[], str | None] = lambda: None,
 ) -> Iterator[Evaluator]:
     """Start the evaluator of a run, and record under what circumstances; `model_hash` gives that of the base model."""
     config, prompt = run.config, None
@@ -119,7 +132,7 @@ def sandbox(
     key = host_key(run.path, config=config, cache=cache)
     if run.journal is not None and run.journal.account.key != commitment(key):
         run.record("key", {"commitment": commitment(key)})
-    with open_evaluator(config, cache=cache, prepared=prepared, key=key, record=run.record) as evaluator:
+    with open_evaluator(config, cache=cache, prepared=prepared, key=key, engine=engine, record=run.record) as evaluator:
         gathered = provenance.gather(
             config,
             sandbox=evaluator.describe(),

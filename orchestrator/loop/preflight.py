@@ -15,7 +15,7 @@ from orchestrator.evaluation.dataset import excesses
 from orchestrator.language_model import assets, prompts
 from orchestrator.loop.assembly import OWNER
 from orchestrator.machine import shortages
-from orchestrator.sandbox import Sandbox
+from orchestrator.sandbox import Engine, Sandbox
 
 FIRST_GPU = "0"  # on which the language model is, unless its device or the environment say another
 
@@ -80,7 +80,7 @@ def _said_by(check: Callable[[], object]) -> Iterator[str]:
         yield str(error)
 
 
-def rehearse(config: Config, *, cache: Path) -> None:
+def rehearse(config: Config, *, cache: Path, engine: Engine | None = None) -> None:
     """Lay the data set out and start a container, with each of the GPUs, so that no run is frozen if that fails.
 
     Raises:
@@ -89,5 +89,5 @@ def rehearse(config: Config, *, cache: Path) -> None:
     """
     prepared = prepare(config.protocol, cache)
     refuse(excesses(prepared, config))
-    with Sandbox(config.sandbox, owner=OWNER) as containers:
+    with Sandbox(config.sandbox, owner=OWNER, engine=engine) as containers:
         containers.prove(train=prepared.train_dir)

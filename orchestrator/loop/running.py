@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from orchestrator.config import Config
@@ -15,6 +16,7 @@ from orchestrator.loop.preflight import check, rehearse
 from orchestrator.progress import Observer, Report, silent, unobserved
 from orchestrator.records import CycleSummary
 from orchestrator.run import RunFolder, run_lock
+from orchestrator.sandbox import Engine
 from orchestrator.shipped import cache_folder, runs_folder
 
 NAME = re.compile(r"\w[\w.-]*")
@@ -64,12 +66,14 @@ def run_cycles(  # noqa: PLR0913 - each is one choice of the caller, and all but
         _refuse_foreign(folder)
         check(config)
     folder.mkdir(parents=True, exist_ok=True)
-    with run_lock(folder), _paused(folder), _nothing_left(folder):
+    with run_lock(folder), _paused(folder), _nothing_left(folder), ExitStack() as stack:
+        engine = functools.cache(lambda: stack.enter_context(Engine()))  # one session, from its first use to the end
         if fresh:
-            rehearse(config, cache=store)
+            rehearse(config, cache=store, engine=engine())
         opened = RunFolder.create(folder, config, report=report)
         watch = attach(opened, observe)
-        return Loop(opened, real_parts(opened, cache=store, observe=watch), observe=watch).run()
+        parts = real_parts(opened, cache=store, observe=watch, engine=engine)
+        return Loop(opened, parts, observe=watch).run()
 
 
 def run_folder(name: str, runs: Path) -> Path:

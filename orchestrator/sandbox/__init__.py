@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from orchestrator.sandbox.engine import Engine
 from orchestrator.sandbox.parser import Parsed, Parser, Parsers
 from orchestrator.sandbox.pool import Pool
 from orchestrator.sandbox.session import Sandbox
 
-__all__ = ["Parsed", "Parser", "Parsers", "Pool", "Sandbox"]
+__all__ = ["Engine", "Parsed", "Parser", "Parsers", "Pool", "Sandbox"]

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import socket
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import InfrastructureError, UnkillableError
 from orchestrator.sandbox.cgroup import ControlGroup, Usage
 from orchestrator.sandbox.connection import demultiplex
-from orchestrator.sandbox.engine import engine_errors, ordered_to_end
+from orchestrator.sandbox.engine import Attachment, Engine
+from orchestrator.sandbox.engine_errors import RefusedError
+from orchestrator.sandbox.lease import container_name
 from orchestrator.sandbox.lockdown import Spec, creation
 from orchestrator.sandbox.readback import check_environment, effective_limits
 from sandbox_image import wire
-
-if TYPE_CHECKING:
-    import docker
 
 PROSE_LIMIT = 64 * 1024
 ARRIVALS = 32  # frames that may wait for the host to take them; beyond that the container waits
@@ -52,7 +49,7 @@ class End:
 class Container:
     """A live container with its wire. Close it in every case; closing kills, reads the end and removes."""
 
-    client: docker.DockerClient
+    engine: Engine
     spec: Spec
     id: str
     group: ControlGroup
@@ -60,8 +57,7 @@ class Container:
     limits: dict[str, int | float | str] = field(default_factory=dict)
     stuck: bool = False  # whether it outlived its kill
     prose: bytearray = field(default_factory=bytearray)
-    _socket: socket.socket | None = None
-    _stream: Any = None
+    _attachment: Attachment | None = None
     _ended: End | None = None
     _arrivals: queue.Queue[Arrival] = field(default_factory=lambda: queue.Queue(maxsize=ARRIVALS))
     _reader: threading.Thread | None = None
@@ -71,7 +67,7 @@ class Container:
     _started: float = field(default_factory=time.time)
 
     @classmethod
-    def start(cls, client: docker.DockerClient, spec: Spec, *, group: ControlGroup) -> Container:
+    def start(cls, engine: Engine, spec: Spec, *, group: ControlGroup) -> Container:
         """Create, attach and start a container named after its control group.
 
         Nothing is left behind where that fails, unless the engine does not answer.
@@ -79,13 +75,11 @@ class Container:
         Raises:
             InfrastructureError: the engine refused, or a limit that it reports is not the one that was asked for.
         """
-        with engine_errors("creating a container"):
-            made = client.api.create_container(**creation(client, spec, group))
-        container = cls(client=client, spec=spec, id=made["Id"], group=group, born=time.monotonic())
+        identity = engine.create(creation(spec, group), name=container_name(group))
+        container = cls(engine=engine, spec=spec, id=identity, group=group, born=time.monotonic())
         try:
             container._attach()
-            with engine_errors("starting a container"):
-                client.api.start(container.id)
+            engine.start(container.id)
             container._read_back()
         except BaseException:
             container.close()
@@ -104,11 +98,11 @@ class Container:
 
     def send(self, data: bytes, *, timeout: float) -> bool:
         """Send bytes to the container's stdin; False where it does not take them in time or has gone."""
-        connection = self._socket
-        if connection is None:
+        attachment = self._attachment
+        if attachment is None:
             return False
         try:
-            with connection.dup() as writer:
+            with attachment.stream.dup() as writer:
                 writer.settimeout(timeout)
                 writer.sendall(data)
         except OSError:
@@ -152,7 +146,7 @@ class Container:
         Raises:
             InfrastructureError: somebody else ended it; it is closed all the same.
         """
-        elsewhere = ordered_to_end(self.client, self.id, since=self._started)
+        elsewhere = self.engine.ordered_to_end(self.id, since=self._started)
         end = self.close(grace=GRACE)
         gone = end.exit_code is None  # removed, or lost by an engine that was started again
         runc = self.spec.runtime == "runc" and not end.oom_killed
@@ -177,16 +171,12 @@ class Container:
             return self.remains()
         self._closing.set()
         try:
-            with engine_errors(f"ending container {self.id[:12]}"):
-                self._ended = self._end(grace)
-                return self._ended
+            self._ended = self._end(grace)
+            return self._ended
         finally:
-            if self._socket is not None:
-                with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
-                self._socket.close()
-                self._stream.close()
-                self._socket = None
+            if self._attachment is not None:
+                self._attachment.close()
+                self._attachment = None
             for thread in (self._reader, self._writer):
                 if thread is not None:
                     thread.join(timeout=5)
@@ -194,17 +184,13 @@ class Container:
 
     def vanished(self) -> bool:
         """Whether a container that was stuck has ended at last; it is then removed."""
-        from docker.errors import APIError, NotFound
-
-        with engine_errors(f"looking for container {self.id[:12]}"):
-            try:
-                if self.client.api.inspect_container(self.id)["State"]["Running"]:
-                    return False
-                self.client.api.remove_container(self.id, force=True, v=True)
-            except NotFound:
-                pass
-            except APIError:
+        try:
+            shown = self.engine.inspect(self.id)
+            if shown is not None and shown.running:
                 return False
+            self.engine.remove(self.id)
+        except RefusedError:
+            return False
         self.group.remove()
         return True
 
@@ -213,45 +199,34 @@ class Container:
         return End(exit_code=None, oom_killed=False, usage=self.group.usage())
 
     def _end(self, grace: int) -> End:
-        from docker.errors import APIError, NotFound
-        from requests.exceptions import RequestException
-
-        api = self.client.api
+        engine = self.engine
         oom_kills = self.group.oom_kills(self.id)  # the engine learns of one by an event, which may come too late
         try:
             if grace:
-                with contextlib.suppress(RequestException):  # it is still running: it is killed next
-                    api.wait(self.id, timeout=grace)
-            with contextlib.suppress(APIError):  # it may have ended by itself
-                api.kill(self.id)
-            status = api.inspect_container(self.id)["State"]
-            if status["Running"]:
-                with contextlib.suppress(RequestException):
-                    api.wait(self.id, timeout=DYING)
-                status = api.inspect_container(self.id)["State"]
-            if status["Running"]:
+                engine.wait(self.id, seconds=grace)
+            engine.kill(self.id)
+            shown = engine.inspect(self.id)
+            if shown is not None and shown.running:
+                engine.wait(self.id, seconds=DYING)
+                shown = engine.inspect(self.id)
+            if shown is None:
+                return self.remains()
+            if shown.running:
                 self.stuck = True
                 raise UnkillableError(f"container {self.id[:12]} runs on although it was killed")
             usage = self.group.usage()
             out_of_memory = oom_kills > 0 and not self._had_room(usage)  # with room it was the machine's memory
-            return End(status.get("ExitCode"), bool(status.get("OOMKilled")) or out_of_memory, usage)
-        except NotFound:
-            return End(exit_code=None, oom_killed=False, usage=self.group.usage())
+            return End(shown.exit_code, shown.oom_killed or out_of_memory, usage)
         finally:
-            with contextlib.suppress(NotFound):
-                if not self.stuck:
-                    api.remove_container(self.id, force=True, v=True)
+            if not self.stuck:
+                engine.remove(self.id)
 
     def _had_room(self, usage: Usage) -> bool:
         return usage.peak_memory is not None and usage.peak_memory < ROOMY * self.spec.limits.memory
 
     def _attach(self) -> None:
-        with engine_errors("attaching to a container"):
-            options = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            stream = self.client.api.attach_socket(self.id, params=options)
-        self._stream = stream
-        self._socket = getattr(stream, "_sock", stream)
-        self._socket.settimeout(POLL)
+        self._attachment = self.engine.attach(self.id)
+        self._attachment.stream.settimeout(POLL)
         self._reader = threading.Thread(target=self._read, name=f"wire-{self.id[:12]}", daemon=True)
         self._reader.start()
 
@@ -262,7 +237,7 @@ class Container:
         broken = None
         while not self._closing.is_set():
             try:
-                data = self._socket.recv(1 << 18) if self._socket else b""
+                data = self._attachment.stream.recv(1 << 18) if self._attachment else b""
             except TimeoutError:
                 continue
             except OSError:
@@ -294,10 +269,11 @@ class Container:
                 return
 
     def _read_back(self) -> None:
-        with engine_errors("inspecting a container"):
-            shown = self.client.api.inspect_container(self.id)
-        check_environment(shown["Config"]["Env"] or ())
-        self.limits = effective_limits(self.spec, shown["HostConfig"], self.group.limits(self.id))
+        shown = self.engine.inspect(self.id)
+        if shown is None:
+            raise InfrastructureError(f"container {self.id[:12]} was removed as soon as it was started")
+        check_environment(shown.environment)
+        self.limits = effective_limits(self.spec, shown.host, self.group.limits(self.id))
 
 
 def await_ready(container: Container, *, seconds: float) -> dict[str, object]:

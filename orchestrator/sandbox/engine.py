@@ -1,48 +1,224 @@
-"""The connection to the Docker engine: which one, how old, and its failures as ours."""
+"""The seam to the Docker engine: what is asked of it, in our own words, and its failures as ours.
+
+Nothing of the SDK leaves this file. Another kind of engine is a file beside it that offers the same verbs.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import docker
+from docker.errors import DockerException, NotFound
+from requests.exceptions import RequestException
 
 from orchestrator.errors import ConfigError, InfrastructureError
-
-if TYPE_CHECKING:
-    import docker
+from orchestrator.sandbox.engine_errors import RefusedError, engine_errors
+from orchestrator.sandbox.engine_images import Images
 
 MINIMUM = (20, 10, 10)
 CALL_TIMEOUT = 60  # seconds for one call to the engine, unless the environment says otherwise
 TIMEOUT = "DOCKER_CLIENT_TIMEOUT"  # Docker Compose's own name for it
+CONNECTIONS = 64  # that stay open to the engine, for as many threads
 
 
-def connect() -> docker.DockerClient:
-    """Return a client of the engine that the environment names, after checking that it answers and is new enough.
+@dataclass(frozen=True)
+class EngineInfo:
+    """What the engine says of itself and of its machine; `runtimes` holds the path of each, if it states one."""
+
+    version: str | None
+    kernel: str | None
+    architecture: str | None
+    cgroup_driver: str
+    cgroup_version: str
+    runtimes: Mapping[str, str]
+    security: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the engine shows of a container; `host` is the API's HostConfig, `environment` holds `NAME=value`."""
+
+    running: bool
+    exit_code: int | None
+    oom_killed: bool
+    environment: tuple[str, ...]
+    host: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A container in the engine's list; the name is empty while the engine gives it none."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """An open socket to a container's stdin, stdout and stderr, in the API's multiplexed form."""
+
+    stream: socket.socket
+    _keeper: Any  # what the SDK holds the socket by
+
+    def close(self) -> None:
+        """Close the socket; whoever reads from it comes to an end."""
+        with contextlib.suppress(OSError):
+            self.stream.shutdown(socket.SHUT_RDWR)
+        self.stream.close()
+        self._keeper.close()
+
+
+class Engine:
+    """A session with the engine that the environment names; a context manager, and safe to share between threads.
 
     Like DOCKER_HOST, DOCKER_CLIENT_TIMEOUT may stand in the environment: seconds after which a call that hangs fails.
 
-    Raises:
-        ConfigError: DOCKER_CLIENT_TIMEOUT is no number of seconds.
-        InfrastructureError: no engine answers, or it is older than 20.10.10 (whose seccomp breaks clone3).
+    Entering it raises ConfigError if that is no number of seconds, and InfrastructureError if no engine answers or it
+    is older than 20.10.10 (whose seccomp breaks clone3). Every verb raises InfrastructureError if the engine fails,
+    and RefusedError, which is one, if the engine answers and refuses.
     """
-    import docker
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
 
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._client = _client(call_timeout(os.environ.get(TIMEOUT)))
+            stack.callback(self._client.close)
+            self._api = self._client.api
+            self.images = Images(self._client)
+            try:
+                self._version: Mapping[str, Any] = self._client.version()
+            except (DockerException, RequestException) as error:
+                raise _silent(error) from error
+            version = self._version["Version"]
+            numbers = tuple(int(part) for part in version.split("+")[0].split("-")[0].split(".")[:3] if part.isdigit())
+            if numbers < MINIMUM:
+                raise InfrastructureError(
+                    f"Docker engine {version} at {self.endpoint} is too old: 20.10.10 is the oldest"
+                )
+            stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    @property
+    def endpoint(self) -> str:
+        """The address of the engine, to show to people: DOCKER_HOST may have moved it to another machine."""
+        socket_path = getattr(self._api.get_adapter(self._api.base_url), "socket_path", None)
+        return f"unix://{socket_path}" if socket_path else str(self._api.base_url)
+
+    def info(self) -> EngineInfo:
+        """Return what the engine says of itself and of its machine."""
+        with engine_errors("reading the engine's settings"):
+            told = self._api.info()
+        return EngineInfo(
+            version=told.get("ServerVersion"),
+            kernel=told.get("KernelVersion"),
+            architecture=told.get("Architecture"),
+            cgroup_driver=str(told.get("CgroupDriver", "cgroupfs")),
+            cgroup_version=str(told.get("CgroupVersion", "1")),
+            runtimes={name: runtime.get("path", "") for name, runtime in (told.get("Runtimes") or {}).items()},
+            security=tuple(told.get("SecurityOptions") or ()),
+        )
+
+    def components(self) -> dict[str, str]:
+        """Return the versions of the engine's parts by name, as it stated them: itself, containerd, runc."""
+        return {str(part["Name"]): str(part["Version"]) for part in self._version.get("Components") or ()}
+
+    def create(self, what: dict[str, Any], *, name: str) -> str:
+        """Create a container from the body of the API's create call, to which nothing is added, and return its id."""
+        with engine_errors("creating a container"):
+            return str(self._api.create_container_from_config(what, name)["Id"])  # type: ignore[no-untyped-call]
+
+    def attach(self, container_id: str) -> Attachment:
+        """Open the stdin, stdout and stderr of a container; before its start, so that nothing is missed."""
+        options = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        with engine_errors("attaching to a container"):
+            opened = self._api.attach_socket(container_id, params=options)
+        return Attachment(getattr(opened, "_sock", opened), opened)
+
+    def start(self, container_id: str) -> None:
+        """Start a container that was created."""
+        with engine_errors("starting a container"):
+            self._api.start(container_id)
+
+    def inspect(self, container_id: str) -> Shown | None:
+        """Return what the engine shows of a container; None if there is none."""
+        with engine_errors(f"inspecting container {container_id[:12]}"):
+            try:
+                shown = self._api.inspect_container(container_id)
+            except NotFound:
+                return None
+        state = shown["State"]
+        return Shown(
+            running=bool(state["Running"]),
+            exit_code=state.get("ExitCode"),
+            oom_killed=bool(state.get("OOMKilled")),
+            environment=tuple(shown["Config"]["Env"] or ()),
+            host=shown["HostConfig"],
+        )
+
+    def wait(self, container_id: str, *, seconds: int) -> None:
+        """Wait for up to so many seconds until a container has ended; whether it has, `inspect` says."""
+        with engine_errors(f"waiting for container {container_id[:12]}"), contextlib.suppress(RequestException):
+            self._api.wait(container_id, timeout=seconds)
+
+    def kill(self, container_id: str) -> None:
+        """Kill a container; nothing happens if it has ended or is gone."""
+        with contextlib.suppress(RefusedError), engine_errors(f"killing container {container_id[:12]}"):
+            self._api.kill(container_id)
+
+    def remove(self, container_id: str) -> None:
+        """Remove a container and its volumes, whatever it does; nothing happens if there is none."""
+        with engine_errors(f"removing container {container_id[:12]}"), contextlib.suppress(NotFound):
+            self._api.remove_container(container_id, force=True, v=True)
+
+    def listed(self, *, label: str) -> list[Listed]:
+        """Return all containers that have the label, running or not."""
+        with engine_errors("listing containers"):
+            found = self._api.containers(all=True, filters={"label": label})
+        return [
+            Listed(one["Id"], "".join((one["Names"] or ())[:1]).removeprefix("/"), one["Labels"] or {}) for one in found
+        ]
+
+    def ordered_to_end(self, container_id: str, *, since: float) -> bool:
+        """Say whether anybody has ordered the engine to end a container `since` then (Unix time)."""
+        with engine_errors("reading the engine's events"):
+            events = self._api.events(
+                since=int(since) - 1,
+                until=int(time.time()) + 1,
+                filters={"container": container_id, "event": ["kill", "stop"]},
+                decode=True,
+            )
+            return any(True for _ in events)
+
+
+def _client(timeout: int) -> docker.DockerClient:
     try:
-        client = docker.from_env(timeout=call_timeout(os.environ.get(TIMEOUT)), max_pool_size=64)
-        version = client.version()["Version"]
+        return docker.from_env(timeout=timeout, max_pool_size=CONNECTIONS)
     except (DockerException, RequestException) as error:
-        raise InfrastructureError(
-            f"no Docker engine answers ({error}); start one, or point DOCKER_HOST at one, and run the command again"
-        ) from error
-    numbers = tuple(int(part) for part in version.split("+")[0].split("-")[0].split(".")[:3] if part.isdigit())
-    if numbers < MINIMUM:
-        client.close()
-        raise InfrastructureError(f"Docker engine {version} at {endpoint(client)} is too old: 20.10.10 is the oldest")
-    return client
+        raise _silent(error) from error
+
+
+def _silent(error: Exception) -> InfrastructureError:
+    return InfrastructureError(
+        f"no Docker engine answers ({error}); start one, or point DOCKER_HOST at one, and run the command again"
+    )
+
+
+def opened(engine: Engine | None) -> AbstractContextManager[Engine]:
+    """Give an engine that was lent, which stays open, or a session of one's own."""
+    return Engine() if engine is None else nullcontext(engine)
 
 
 def call_timeout(text: str | None) -> int:
@@ -56,58 +232,3 @@ def call_timeout(text: str | None) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise ConfigError(f"{TIMEOUT}={text}: must be a positive whole number of seconds")
     return int(text)
-
-
-def endpoint(client: docker.DockerClient) -> str:
-    """Return the address that the client talks to, to show to people."""
-    socket_path = getattr(client.api.get_adapter(client.api.base_url), "socket_path", None)
-    return f"unix://{socket_path}" if socket_path else str(client.api.base_url)
-
-
-def engine_address() -> str:
-    """Return the address of the engine that the environment names.
-
-    Raises:
-        InfrastructureError: none answers there.
-    """
-    with contextlib.closing(connect()) as client:
-        return endpoint(client)
-
-
-def components(client: docker.DockerClient) -> dict[str, str]:
-    """Return the versions of the engine's parts by name, as it states them: itself, containerd, runc.
-
-    Raises:
-        InfrastructureError: the engine failed.
-    """
-    with engine_errors("reading the engine's version"):
-        parts = client.version().get("Components") or []
-    return {str(part["Name"]): str(part["Version"]) for part in parts}
-
-
-@contextlib.contextmanager
-def engine_errors(action: str) -> Iterator[None]:
-    """Turn whatever the SDK raises while doing `action` into an InfrastructureError that says so."""
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    try:
-        yield
-    except (DockerException, RequestException, OSError) as error:
-        raise InfrastructureError(f"{action}: {type(error).__name__}: {error}") from error
-
-
-def ordered_to_end(client: docker.DockerClient, container_id: str, *, since: float) -> bool:
-    """Say whether anybody has ordered the engine to end a container `since` then (Unix time).
-
-    Raises:
-        InfrastructureError: the engine failed.
-    """
-    with engine_errors("reading the engine's events"):
-        events = client.api.events(
-            since=int(since) - 1,
-            until=int(time.time()) + 1,
-            filters={"container": container_id, "event": ["kill", "stop"]},
-            decode=True,
-        )
-        return any(True for _ in events)

@@ -7,10 +7,9 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.sandbox.cgroup import removable
-from orchestrator.sandbox.engine import components, connect, endpoint, engine_errors
+from orchestrator.sandbox.engine import Engine, opened
 
 PROCESSORS = {"x86_64", "amd64"}  # for which the image's wheels and the seccomp profile are
 
@@ -32,31 +31,24 @@ class Fact:
     present: bool | None
 
 
-def machine() -> list[Fact]:
-    """Describe the engine and what this machine lacks.
+def machine(engine: Engine | None = None) -> list[Fact]:
+    """Describe the engine, one that is open or else the environment's, and what this machine lacks.
 
     Raises:
         InfrastructureError: no engine answers.
     """
-    client = connect()
-    try:
-        with engine_errors("reading the engine's settings"):
-            info: dict[str, Any] = client.info()
-        parts = components(client)
-        address = endpoint(client)
-    finally:
-        client.close()
-    options = " ".join(info.get("SecurityOptions") or [])
-    driver = str(info.get("CgroupDriver", "cgroupfs"))
-    cleared, processor = removable(driver), str(info.get("Architecture"))
-    runtimes = sorted(name for name in info.get("Runtimes", {}) if "." not in name)
+    with opened(engine) as ours:
+        info, parts, address = ours.info(), ours.components(), ours.endpoint
+    options = " ".join(info.security)
+    cleared, processor = removable(info.cgroup_driver), str(info.architecture)
+    runtimes = sorted(name for name in info.runtimes if "." not in name)
     return [
-        Fact("engine", f"{info.get('ServerVersion')} at {address}", present=True),
+        Fact("engine", f"{info.version} at {address}", present=True),
         Fact("containerd", parts.get("containerd", "version not stated"), present=None),
         floored("runc", parts.get("runc", ""), RUNC),
         Fact("processor", processor, present=processor in PROCESSORS),
-        Fact("kernel", str(info.get("KernelVersion")), present=None),
-        Fact("cgroups", f"v{info.get('CgroupVersion', '1')}, driver {driver}", present=None),
+        Fact("kernel", str(info.kernel), present=None),
+        Fact("cgroups", f"v{info.cgroup_version}, driver {info.cgroup_driver}", present=None),
         Fact("empty groups", "removed" if cleared else STAY, present=cleared),
         Fact("runtimes", ", ".join(runtimes), present=True),
         Fact("gVisor", "runsc" if "runsc" in runtimes else "missing", present="runsc" in runtimes),

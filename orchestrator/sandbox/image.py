@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, Literal
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.progress import Report
 from orchestrator.records import canonical, digest
-from orchestrator.sandbox.engine import connect, endpoint, engine_errors
+from orchestrator.sandbox.engine import Engine
+from orchestrator.sandbox.engine_images import EngineImage
 from orchestrator.sandbox.image_base import resolve_base
 from orchestrator.sandbox.image_wheels import fetch_wheels
 from orchestrator.shipped import DOCKERFILE, PROJECT, shipped
 
-if TYPE_CHECKING:
-    import docker
-
 Variant = Literal["cpu", "cuda"]
-Log = Callable[[str], None]
 
 LABEL_RECIPE = "nn-orchestrate.recipe"
 LABEL_BASE = "nn-orchestrate.base"
 LABEL_WHEELS = "nn-orchestrate.wheels"
-SILENCE = 3600  # seconds that one build step may print nothing: unpacking CUDA's wheels takes minutes
 
 
 @dataclass(frozen=True)
@@ -67,77 +63,61 @@ class LocalImage:
     packages: dict[str, str]
 
 
-def local_image(tag: str) -> LocalImage:
+def local_image(engine: Engine, tag: str) -> LocalImage:
     """Return the local image `tag`; one that was not built here may name no packages.
 
     Raises:
-        InfrastructureError: there is no such image, or no engine answers.
+        InfrastructureError: there is no such image, or the engine failed.
     """
-    with contextlib.closing(connect()) as client:
-        image = _local(client, tag)
-        if image is None:
-            raise InfrastructureError(
-                f"there is no image {tag} at {endpoint(client)}: run `orchestrate image build` with the same --config"
-            )
-        wheels = (name.split("-") for name in image.labels.get(LABEL_WHEELS, "").split())
-        return LocalImage(id=str(image.id), packages={name: version for name, version, *_ in wheels})
+    image = engine.images.find(tag)
+    if image is None:
+        raise InfrastructureError(
+            f"there is no image {tag} at {engine.endpoint}: run `orchestrate image build` with the same --config"
+        )
+    wheels = (name.split("-") for name in image.labels.get(LABEL_WHEELS, "").split())
+    return LocalImage(id=image.id, packages={name: version for name, version, *_ in wheels})
 
 
-def ensure(variant: Variant, tag: str, *, cache: Path, base: str | None = None, log: Log) -> str:
+def ensure(engine: Engine, variant: Variant, tag: str, *, cache: Path, base: str | None = None, log: Report) -> str:
     """Return the id of `tag`, building it first unless it was built from this very recipe.
 
     Raises:
         InfrastructureError: as `build`.
     """
-    recipe = read_recipe(variant)
-    with contextlib.closing(connect()) as client:
-        image = _local(client, tag)
-        if image is not None and _is_current(client, image, recipe=recipe, base=base):
-            log(f"{tag} is up to date")
-            return str(image.id)
-    return build(variant, tag, cache=cache, base=base, log=log)
+    image = engine.images.find(tag)
+    if image is not None and _is_current(engine, image, recipe=read_recipe(variant), base=base):
+        log(f"{tag} is up to date")
+        return image.id
+    return build(engine, variant, tag, cache=cache, base=base, log=log)
 
 
-def build(variant: Variant, tag: str, *, cache: Path, base: str | None = None, log: Log) -> str:
+def build(engine: Engine, variant: Variant, tag: str, *, cache: Path, base: str | None = None, log: Report) -> str:
     """Build the image, tag it, and return its id; `log` receives every line of progress.
 
     `base` names an image that holds Python 3.11; without it one that exists or can be pulled is taken, else one is
     bootstrapped from Debian packages. Wheels are fetched into `cache`; the build itself has no network.
 
     Raises:
-        InfrastructureError: no engine, no base, no wheels, or a step of the build failed; the message says which.
+        InfrastructureError: no base, no wheels, or a step of the build failed; the message says which.
     """
     recipe = read_recipe(variant)
-    with contextlib.closing(connect()) as client:
-        log(f"engine: {endpoint(client)}")
-        base_tag, base_id = resolve_base(client, base, cache=cache, log=log)
-        wheels = fetch_wheels(recipe.requirements, folder=cache / "wheelhouse" / variant, log=log)
-        labels = {
-            LABEL_RECIPE: recipe.digest(base_id=base_id),
-            LABEL_BASE: base_id,
-            LABEL_WHEELS: " ".join(path.name for path in wheels),
-        }
-        with tempfile.TemporaryFile(dir=cache) as context, engine_errors(f"building {tag}"):
-            write_context(context, recipe=recipe, wheels=wheels)
-            context.seek(0)
-            events = client.api.build(
-                fileobj=context,
-                custom_context=True,
-                tag=tag,
-                buildargs={"BASE": base_tag},
-                labels=labels,
-                network_mode="none",
-                rm=True,
-                forcerm=True,
-                timeout=SILENCE,
-                decode=True,
-            )
-            _follow(events, tag=tag, log=log)
-        image = _local(client, tag)
-        if image is None:
-            raise InfrastructureError(f"the build ended without an error, but there is no image {tag}")
-        log(f"{tag} is {image.id}")
-        return str(image.id)
+    log(f"engine: {engine.endpoint}")
+    base_tag, base_id = resolve_base(engine, base, cache=cache, log=log)
+    wheels = fetch_wheels(recipe.requirements, folder=cache / "wheelhouse" / variant, log=log)
+    labels = {
+        LABEL_RECIPE: recipe.digest(base_id=base_id),
+        LABEL_BASE: base_id,
+        LABEL_WHEELS: " ".join(path.name for path in wheels),
+    }
+    with tempfile.TemporaryFile(dir=cache) as context:
+        write_context(context, recipe=recipe, wheels=wheels)
+        context.seek(0)
+        engine.images.build(context, tag=tag, arguments={"BASE": base_tag}, labels=labels, log=log)
+    image = engine.images.find(tag)
+    if image is None:
+        raise InfrastructureError(f"the build ended without an error, but there is no image {tag}")
+    log(f"{tag} is {image.id}")
+    return image.id
 
 
 def write_context(stream: IO[bytes], *, recipe: Recipe, wheels: Iterable[Path]) -> None:
@@ -158,32 +138,9 @@ def _entry(name: str, size: int) -> tarfile.TarInfo:
     return entry
 
 
-def _follow(events: Iterable[dict[str, Any]], *, tag: str, log: Log) -> None:
-    """Hand the builder's lines on; raise InfrastructureError with the last of them where it stops on an error."""
-    recent: list[str] = []
-    for event in events:
-        if "error" in event:
-            raise InfrastructureError(f"building {tag}: " + "\n".join([*recent, str(event["error"]).strip()]))
-        for line in str(event.get("stream", "")).splitlines():
-            if line.strip():
-                log(line.strip())
-                recent = [*recent[-9:], line.strip()]
-
-
-def _is_current(client: docker.DockerClient, image: Any, *, recipe: Recipe, base: str | None) -> bool:
+def _is_current(engine: Engine, image: EngineImage, *, recipe: Recipe, base: str | None) -> bool:
     base_id = image.labels.get(LABEL_BASE, "")
-    if base is not None:
-        wanted = _local(client, base)
-        if wanted is not None and wanted.id != base_id:
-            return False
-    return bool(image.labels.get(LABEL_RECIPE) == recipe.digest(base_id=base_id))
-
-
-def _local(client: docker.DockerClient, tag: str) -> Any | None:
-    from docker.errors import ImageNotFound
-
-    with engine_errors(f"looking for the image {tag}"):
-        try:
-            return client.images.get(tag)
-        except ImageNotFound:
-            return None
+    wanted = None if base is None else engine.images.find(base)
+    if wanted is not None and wanted.id != base_id:
+        return False
+    return image.labels.get(LABEL_RECIPE) == recipe.digest(base_id=base_id)

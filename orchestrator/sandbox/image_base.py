@@ -5,17 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.sandbox.engine import engine_errors
-
-if TYPE_CHECKING:
-    import docker
-
-Log = Callable[[str], None]
+from orchestrator.progress import Report
+from orchestrator.sandbox.engine import Engine
 
 SUITE = "bookworm"  # its python3 is 3.11
 BOOTSTRAPPED = f"nn-sandbox-base:{SUITE}"
@@ -24,31 +18,32 @@ PACKAGES = ("python3", "libstdc++6")
 UNWANTED = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
 
 
-def resolve_base(client: docker.DockerClient, requested: str | None, *, cache: Path, log: Log) -> tuple[str, str]:
+def resolve_base(engine: Engine, requested: str | None, *, cache: Path, log: Report) -> tuple[str, str]:
     """Return tag and id of the base: `requested`, else one that is here, else a pulled one, else a bootstrapped one.
 
     Raises:
         InfrastructureError: `requested` is neither here nor to be pulled, or nothing can be bootstrapped.
     """
     for tag in (requested,) if requested is not None else (BOOTSTRAPPED, PULLED):
-        found = _id(client, tag)
+        found = engine.images.find(tag)
         if found is not None:
             log(f"base: {tag} (local)")
-            return tag, found
+            return tag, found.id
     wanted = requested if requested is not None else PULLED
-    refusal = _pull(client, wanted, log=log)
+    log(f"pulling {wanted}")
+    refusal = engine.images.pull(wanted)
     if refusal is None:
-        found = _id(client, wanted)
+        found = engine.images.find(wanted)
         if found is not None:
-            return wanted, found
+            return wanted, found.id
     if requested is not None:
         raise InfrastructureError(f"the base {requested} is not here and cannot be pulled: {refusal}")
     log(f"{PULLED} cannot be pulled ({refusal}); a base is made of Debian packages")
-    _bootstrap(client, cache=cache, log=log)
-    found = _id(client, BOOTSTRAPPED)
+    _bootstrap(engine, cache=cache, log=log)
+    found = engine.images.find(BOOTSTRAPPED)
     if found is None:
         raise InfrastructureError(f"{BOOTSTRAPPED} was imported, but the engine does not know it")
-    return BOOTSTRAPPED, found
+    return BOOTSTRAPPED, found.id
 
 
 def bootstrap_command(target: Path) -> list[str]:
@@ -57,7 +52,7 @@ def bootstrap_command(target: Path) -> list[str]:
     return ["mmdebstrap", "--variant=essential", f"--include={','.join(PACKAGES)}", *excluded, SUITE, str(target)]
 
 
-def _bootstrap(client: docker.DockerClient, *, cache: Path, log: Log) -> None:
+def _bootstrap(engine: Engine, *, cache: Path, log: Report) -> None:
     if shutil.which("mmdebstrap") is None:
         raise InfrastructureError(
             "no base image: none can be pulled, and mmdebstrap is not installed to make one. Install it "
@@ -75,30 +70,4 @@ def _bootstrap(client: docker.DockerClient, *, cache: Path, log: Log) -> None:
                 log(line.strip())
         if process.returncode != 0:
             raise InfrastructureError("mmdebstrap failed: " + "\n".join(lines[-5:]))
-        repository, tag = BOOTSTRAPPED.split(":")
-        with engine_errors(f"importing {BOOTSTRAPPED}"):
-            client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
-
-
-def _pull(client: docker.DockerClient, tag: str, *, log: Log) -> str | None:
-    """Pull `tag`; return None, or why it could not be had."""
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    log(f"pulling {tag}")
-    repository, _, version = tag.partition(":")
-    try:
-        client.images.pull(repository, tag=version or "latest")
-    except (DockerException, RequestException) as error:
-        return str(error)
-    return None
-
-
-def _id(client: docker.DockerClient, tag: str) -> str | None:
-    from docker.errors import ImageNotFound
-
-    with engine_errors(f"looking for the image {tag}"):
-        try:
-            return str(client.images.get(tag).id)
-        except ImageNotFound:
-            return None
+        engine.images.take_in(archive, tag=BOOTSTRAPPED)

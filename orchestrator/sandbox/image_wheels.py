@@ -6,20 +6,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.progress import Report
 from orchestrator.records import digest
-
-Log = Callable[[str], None]
 
 PYTHON = "3.11"  # of the image; the Dockerfile refuses any other
 OLDEST_GLIBC, GLIBC = 17, 36  # 2.x: what manylinux wheels may ask for, up to what Debian 12 has
 STAMP = ".requirements"
 
 
-def fetch_wheels(requirements: bytes, *, folder: Path, log: Log) -> list[Path]:
+def fetch_wheels(requirements: bytes, *, folder: Path, log: Report) -> list[Path]:
     """Return the wheels of `requirements` and all they depend on, and pip itself, from `folder`; fetch them if changed.
 
     Which index they come from is pip's own configuration. The folder is replaced whole or not at all.
@@ -54,7 +52,7 @@ def download_command(requirements: Path, *, target: Path) -> list[str]:
     ]
 
 
-def _download(requirements: bytes, *, work: Path, log: Log) -> None:
+def _download(requirements: bytes, *, work: Path, log: Report) -> None:
     listed = work / "requirements.txt"
     listed.write_bytes(requirements)
     (work / "wheels").mkdir()

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import time
 from collections.abc import Mapping
-from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from orchestrator.records import digest
 from orchestrator.sandbox.cgroup import ControlGroup, empty_groups
-from orchestrator.sandbox.engine import engine_errors
-
-if TYPE_CHECKING:
-    import docker
+from orchestrator.sandbox.engine import Engine
+from orchestrator.sandbox.engine_errors import RefusedError
 
 PREFIX = "nn-sandbox"
 OWNER, MACHINE, PROCESS, EXPIRES = (f"{PREFIX}.{name}" for name in ("owner", "machine", "process", "expires"))
@@ -45,6 +40,11 @@ def group_name() -> str:
     return "x".join((_machine_digits(), f"{int(pid):x}", f"{int(started):x}", secrets.token_hex(6)))
 
 
+def container_name(group: ControlGroup) -> str:
+    """Return the name of the container that a control group is for."""
+    return f"{PREFIX}-{group.name}"
+
+
 def is_orphan(found: Mapping[str, str], *, now: float) -> bool:
     """Whether a container with these labels has lost its owner.
 
@@ -59,7 +59,7 @@ def is_orphan(found: Mapping[str, str], *, now: float) -> bool:
     return expires.isdigit() and int(expires) + SLACK < now
 
 
-def reap(client: docker.DockerClient, *, driver: str) -> list[str]:
+def reap(engine: Engine, *, driver: str) -> list[str]:
     """Remove the containers of dead owners, seen as such twice, and return their ids; never a living owner's.
 
     Empty control groups of dead processes of this machine go too: a kill may come between a container's end and its
@@ -73,22 +73,20 @@ def reap(client: docker.DockerClient, *, driver: str) -> list[str]:
     for name in empty_groups(driver):
         if _is_dead_group(name):
             ControlGroup(name=name, driver=driver).remove()
-    suspects = _orphans(client)
+    suspects = _orphans(engine)
     if not suspects:
         return []
     time.sleep(BETWEEN_LOOKS)
-    again = _orphans(client)
+    again = _orphans(engine)
     removed = []
     for identity in sorted(suspects.keys() & again.keys()):
-        with engine_errors(f"removing orphan {identity[:12]}"):
-            if not _removed(client, identity):
-                continue
-        ControlGroup(name=again[identity].removeprefix(f"/{PREFIX}-"), driver=driver).remove()
-        removed.append(identity)
+        if _removed(engine, identity):
+            ControlGroup(name=again[identity].removeprefix(f"{PREFIX}-"), driver=driver).remove()
+            removed.append(identity)
     return removed
 
 
-def clear(client: docker.DockerClient, groups: Mapping[str, ControlGroup]) -> None:
+def clear(engine: Engine, groups: Mapping[str, ControlGroup]) -> None:
     """Remove the containers that are still there of those that were named after `groups`, and the groups.
 
     An engine that hung while one was created or ended may have it still, or only now.
@@ -96,45 +94,39 @@ def clear(client: docker.DockerClient, groups: Mapping[str, ControlGroup]) -> No
     Raises:
         InfrastructureError: the engine failed.
     """
-    with engine_errors("removing what is left of our containers"):
-        for item in client.api.containers(all=True, filters={"label": OWNER}):
-            group = groups.get("".join(item["Names"][:1]).removeprefix(f"/{PREFIX}-"))
-            if group is not None:
-                _remove(client, item["Id"])
-                group.remove()
+    for found in engine.listed(label=OWNER):
+        group = groups.get(found.name.removeprefix(f"{PREFIX}-"))
+        if group is not None:
+            _remove(engine, found.id)
+            group.remove()
 
 
-def _removed(client: docker.DockerClient, identity: str) -> bool:
+def _removed(engine: Engine, identity: str) -> bool:
     """Remove a container as `_remove` does; False where it runs on although the engine tried to kill it."""
-    from docker.errors import APIError, NotFound
-
     try:
-        _remove(client, identity)
-    except APIError:
-        with contextlib.suppress(NotFound):
-            if client.api.inspect_container(identity)["State"]["Running"]:
-                return False
+        _remove(engine, identity)
+    except RefusedError:
+        shown = engine.inspect(identity)
+        if shown is not None and not shown.running:
             raise
+        return shown is None
     return True
 
 
-def _remove(client: docker.DockerClient, identity: str) -> None:
+def _remove(engine: Engine, identity: str) -> None:
     """Remove a container that is there, unless somebody else is removing it already."""
-    from docker.errors import APIError
-
     try:
-        client.api.remove_container(identity, force=True, v=True)
-    except APIError as error:
-        if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+        engine.remove(identity)
+    except RefusedError as error:
+        if not error.conflict:
             raise
 
 
-def _orphans(client: docker.DockerClient) -> dict[str, str]:
+def _orphans(engine: Engine) -> dict[str, str]:
     """Return the names of orphaned containers by id."""
-    with engine_errors("listing containers"):
-        found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": OWNER})
     now = time.time()
-    return {item["Id"]: item["Names"][0] for item in found if is_orphan(item["Labels"], now=now) and item["Names"]}
+    found = engine.listed(label=OWNER)
+    return {one.id: one.name for one in found if is_orphan(one.labels, now=now) and one.name}
 
 
 def _is_dead_group(name: str) -> bool:

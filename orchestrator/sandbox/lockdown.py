@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.records import Limits
 from orchestrator.sandbox.cgroup import ControlGroup
 from orchestrator.sandbox.lease import labels
-
-if TYPE_CHECKING:
-    import docker
 
 NOWHERE = "127.0.0.1"  # where no server of names is
 OOM_SCORE = 900  # where the whole machine runs out of memory, candidates go first
@@ -71,8 +68,8 @@ def added_capabilities(spec: Spec) -> list[str]:
     return ["SETUID", "SETGID", "KILL"] if spec.supervised else []
 
 
-def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> dict[str, Any]:
-    """Return the arguments of the engine's create call: every flag is explained in docker/README.md."""
+def creation(spec: Spec, group: ControlGroup) -> dict[str, Any]:
+    """Return the body of the engine API's create call: every flag is explained in docker/README.md."""
     environment = {
         "HOME": "/tmp",  # noqa: S108 - inside the container
         "LANG": "C.UTF-8",
@@ -82,70 +79,72 @@ def creation(client: docker.DockerClient, spec: Spec, group: ControlGroup) -> di
         "GLIBC_TUNABLES": ALLOCATOR,
     }
     return {
-        "image": spec.image,
-        "command": [*ENTRY, spec.mode, "--life", str(spec.life), *(["--gpu"] if spec.gpu else [])],
-        "user": "0:0" if spec.supervised else "65532:65532",
-        "environment": environment,
-        "use_config_proxy": False,  # a proxy in the user's Docker settings may hold a password
-        "hostname": "sandbox",
-        "working_dir": "/",
-        "stdin_open": True,
-        "host_config": {
-            **client.api.create_host_config(**_privileges(spec), **_resources(spec, group), **_devices(spec)),
-            "MaskedPaths": [*MASKED, *map(str, CPUS.glob("cpu[0-9]*/thermal_throttle"))],  # as newer engines do
-        },
-        "name": f"nn-sandbox-{group.name}",
-        "labels": labels(owner=spec.owner, life=spec.life),
+        "Hostname": "sandbox",
+        "User": "0:0" if spec.supervised else "65532:65532",
+        "Tty": False,
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Env": [f"{name}={value}" for name, value in environment.items()],
+        "Cmd": [*ENTRY, spec.mode, "--life", str(spec.life), *(["--gpu"] if spec.gpu else [])],
+        "Image": spec.image,
+        "NetworkDisabled": False,  # as the engine sees it; HostConfig leaves no network
+        "WorkingDir": "/",
+        "HostConfig": {**_privileges(spec), **_resources(spec, group), **_devices(spec)},
+        "Labels": labels(owner=spec.owner, life=spec.life),
     }
 
 
 def _privileges(spec: Spec) -> dict[str, Any]:
+    added = added_capabilities(spec)
     return {
-        "runtime": spec.runtime,
-        "network_mode": "none",
-        "dns": [NOWHERE],  # else the engine writes the host's own servers into /etc/resolv.conf
-        "dns_search": ["."],
-        "ipc_mode": "private",
-        "cgroupns": "private",  # the path of its control group tells of the process that made it
-        "read_only": True,
-        "cap_drop": ["ALL"],
-        "cap_add": added_capabilities(spec),
-        "security_opt": ["no-new-privileges", f"seccomp={spec.seccomp}"],
-        "restart_policy": {"Name": "no"},
+        "Runtime": spec.runtime,
+        "NetworkMode": "none",
+        "Dns": [NOWHERE],  # else the engine writes the host's own servers into /etc/resolv.conf
+        "DnsSearch": ["."],
+        "IpcMode": "private",
+        "CgroupnsMode": "private",  # the path of its control group tells of the process that made it
+        "ReadonlyRootfs": True,
+        "MaskedPaths": [*MASKED, *map(str, CPUS.glob("cpu[0-9]*/thermal_throttle"))],  # as newer engines do
+        "CapDrop": ["ALL"],
+        **({"CapAdd": added} if added else {}),
+        "SecurityOpt": ["no-new-privileges", f"seccomp={spec.seccomp}"],
+        "RestartPolicy": {"Name": "no"},
     }
 
 
 def _resources(spec: Spec, group: ControlGroup) -> dict[str, Any]:
-    from docker.types import LogConfig, Ulimit
-
     limits = spec.limits
-    nofile = Ulimit(name="nofile", soft=limits.nofile, hard=limits.nofile)
     return {
-        "tmpfs": {
+        "Tmpfs": {
             "/tmp": tmp_options(limits),  # noqa: S108 - inside the container
             "/dev/shm": shm_options(limits),  # noqa: S108 - the same
             "/dev/pts": SEALED,
             "/dev/mqueue": SEALED,
         },
-        "shm_size": limits.shm,
-        "pids_limit": limits.pids,
-        "mem_limit": limits.memory,
-        "memswap_limit": limits.memory,
-        "nano_cpus": int(limits.cpus * 1e9),
-        "oom_score_adj": OOM_SCORE,
-        "ulimits": [nofile, Ulimit(name="core", soft=0, hard=0)],
-        "cgroup_parent": group.parent,
-        "log_config": LogConfig(type="none"),
+        "ShmSize": limits.shm,
+        "PidsLimit": limits.pids,
+        "Memory": limits.memory,
+        "MemorySwap": limits.memory,
+        "NanoCpus": int(limits.cpus * 1e9),
+        "OomScoreAdj": OOM_SCORE,
+        "Ulimits": [
+            {"Name": "nofile", "Soft": limits.nofile, "Hard": limits.nofile},
+            {"Name": "core", "Soft": 0, "Hard": 0},
+        ],
+        "CgroupParent": group.parent,
+        "LogConfig": {"Type": "none", "Config": {}},
     }
 
 
 def _devices(spec: Spec) -> dict[str, Any]:
     """Return what the container sees of the host: the training split, and at most one GPU, named explicitly."""
-    from docker.types import DeviceRequest, Mount
-
-    mounts = []
+    mounts, gpus = [], []
     if spec.train is not None:
-        source = str(spec.train.resolve())
-        mounts.append(Mount(target="/data", source=source, type="bind", read_only=True, propagation="rprivate"))
-    gpus = [DeviceRequest(device_ids=[spec.gpu], capabilities=[["gpu"]])] if spec.gpu else None
-    return {"mounts": mounts, "device_requests": gpus}
+        bind = {"ReadOnly": True, "BindOptions": {"Propagation": "rprivate"}}
+        mounts.append({"Target": "/data", "Source": str(spec.train.resolve()), "Type": "bind", **bind})
+    if spec.gpu:
+        gpus.append({"Driver": "", "Count": 0, "DeviceIDs": [spec.gpu], "Capabilities": [["gpu"]], "Options": {}})
+    return {"Mounts": mounts, **({"DeviceRequests": gpus} if gpus else {})}

@@ -20,7 +20,7 @@ from orchestrator.sandbox.lockdown import (
 )
 
 
-def effective_limits(spec: Spec, host: dict[str, Any], kernel: dict[str, int]) -> dict[str, int | float | str]:
+def effective_limits(spec: Spec, host: Mapping[str, Any], kernel: Mapping[str, int]) -> dict[str, int | float | str]:
     """Return what holds, by name; `host` is the engine's HostConfig, `kernel` what the control group shows.
 
     Under gVisor both show the sentry from outside; what its guest may do is probed by `orchestrate doctor`.
@@ -61,7 +61,7 @@ def check_inside(said: Mapping[str, object], limits: Limits) -> None:
         raise InfrastructureError(f"a process inside may open {said['nofile']} files, not {limits.nofile}")
 
 
-def _engine(spec: Spec, host: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _engine(spec: Spec, host: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return what the engine shows and what was asked for, side by side."""
     limits = spec.limits
     options = host["SecurityOpt"] or []
@@ -95,7 +95,7 @@ def _engine(spec: Spec, host: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _hard_limit(host: dict[str, Any], name: str) -> int | None:
+def _hard_limit(host: Mapping[str, Any], name: str) -> int | None:
     return next((limit["Hard"] for limit in host["Ulimits"] or () if limit["Name"] == name), None)
 
 
@@ -104,7 +104,7 @@ def _capabilities(names: Iterable[str] | None) -> str:
     return ",".join(sorted(name.upper().removeprefix("CAP_") for name in names or ()))
 
 
-def _kernel(wanted: Limits, kernel: dict[str, int]) -> dict[str, int]:
+def _kernel(wanted: Limits, kernel: Mapping[str, int]) -> dict[str, int]:
     """Return what the kernel must show, for those limits that it shows."""
     must = {"memory": wanted.memory, "memory_swap": wanted.memory, "swap": 0, "pids": wanted.pids}
     if "cpu_period" in kernel:

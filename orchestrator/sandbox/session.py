@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,8 +16,8 @@ from orchestrator.records import digest
 from orchestrator.records.journal import Recorder, unrecorded
 from orchestrator.sandbox.cgroup import ControlGroup
 from orchestrator.sandbox.container import Container
-from orchestrator.sandbox.engine import components, connect, endpoint, engine_errors
-from orchestrator.sandbox.image import local_image
+from orchestrator.sandbox.engine import Engine, EngineInfo, opened
+from orchestrator.sandbox.image import LocalImage, local_image
 from orchestrator.sandbox.lease import clear, group_name, reap
 from orchestrator.sandbox.lockdown import Spec
 from orchestrator.sandbox.parser import Parser
@@ -32,46 +33,45 @@ GVISOR_PIDS = 1024  # below this the sentry itself starves
 
 
 class Sandbox:
-    """A connection to the engine with one image, one runtime and one set of limits; a context manager.
+    """Starts containers of one image, under one runtime and one set of limits; a context manager.
 
-    Leaving it raises InfrastructureError where a container may be left behind: whoever starts next reaps it.
+    `engine` is one that is open, and stays so; without it the sandbox opens one of its own. `record` learns of every
+    container that was started, with the limits read back, and of those that were reaped.
 
-    `record` learns of every container that was started, with the limits read back, and of those that were reaped.
+    Leaving it raises InfrastructureError if a container may be left behind: whoever starts next reaps it.
     """
 
-    def __init__(self, sandbox: SandboxConfig, *, owner: str, record: Recorder = unrecorded) -> None:
+    def __init__(
+        self, sandbox: SandboxConfig, *, owner: str, record: Recorder = unrecorded, engine: Engine | None = None
+    ) -> None:
         self._sandbox = sandbox
         self._owner = owner
         self._record = record
+        self._lent = engine
         self._groups: dict[str, ControlGroup] = {}
 
     def __enter__(self) -> Self:
-        self._client = connect()
-        try:
-            image = local_image(self._sandbox.image)
-            self._image, self._packages = image.id, image.packages
+        with ExitStack() as stack:
+            self.engine = stack.enter_context(opened(self._lent))
+            self._image = local_image(self.engine, self._sandbox.image)
             self._seccomp = shipped(SECCOMP).read_text(encoding="utf-8")
-            with engine_errors("reading the engine's settings"):
-                self._info: dict[str, Any] = self._client.info()
+            self._info = self.engine.info()
             _check_runtime(self._sandbox.runtime, self._info)
-            if reaped := reap(self._client, driver=self._driver):
+            if reaped := reap(self.engine, driver=self._info.cgroup_driver):
                 self._record("reaped", {"containers": reaped})
-        except BaseException:
-            self._client.close()
-            raise
+            self._session = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         attempts = bounded(retries=0 if kind is not None else CLEARINGS, pause=PAUSE, longest=LONGEST_PAUSE)
-        try:
-            attempts(clear, self._client, self._groups)
-        except InfrastructureError:
-            if kind is None:  # else what is under way says more
-                raise
-        finally:
-            self._client.close()
+        with self._session:
+            try:
+                attempts(clear, self.engine, self._groups)
+            except InfrastructureError:
+                if kind is None:  # else what is under way says more
+                    raise
 
     def supervisor(self, *, train: Path, gpu: str | None, slot: int | None = None) -> Container:
         """Start a container for one candidate, with the folder `train` read-only inside, and wait until it is ready."""
@@ -104,15 +104,20 @@ class Sandbox:
     @property
     def endpoint(self) -> str:
         """The address of the engine, which DOCKER_HOST may have moved to another machine."""
-        return endpoint(self._client)
+        return self.engine.endpoint
+
+    @property
+    def image(self) -> LocalImage:
+        """The image that containers are made from."""
+        return self._image
 
     def describe(self) -> dict[str, Any]:
         """Return where candidates run: whatever could change an accuracy or the strength of the lockdown."""
         return {
-            "image": self._image,
-            "packages": self._packages,
-            "engine": self._info.get("ServerVersion"),
-            "kernel": self._info.get("KernelVersion"),
+            "image": self._image.id,
+            "packages": self._image.packages,
+            "engine": self._info.version,
+            "kernel": self._info.kernel,
             "runtime": self._sandbox.runtime,
             "device": list(self._sandbox.gpus) or "cpu",
             **({"gpus": list(gpus())} if self._sandbox.gpus else {}),
@@ -122,8 +127,8 @@ class Sandbox:
 
     def components(self) -> dict[str, str]:
         """Return the versions of the engine's parts, and of the runtime where it is another than the engine's own."""
-        found = components(self._client)
-        path = self._info.get("Runtimes", {}).get(self._sandbox.runtime, {}).get("path", "")
+        found = self.engine.components()
+        path = self._info.runtimes.get(self._sandbox.runtime, "")
         stated = _stated_version(path) if self._sandbox.runtime not in found else None
         return found if stated is None else found | {self._sandbox.runtime: stated}
 
@@ -133,7 +138,7 @@ class Sandbox:
         if sandbox.runtime == "runsc" and limits.pids < GVISOR_PIDS:
             limits = limits.model_copy(update={"pids": GVISOR_PIDS})
         spec = Spec(
-            image=self._image,
+            image=self._image.id,
             mode=mode,
             runtime=sandbox.runtime,
             limits=limits,
@@ -144,20 +149,16 @@ class Sandbox:
             train=train,
             gpu=gpu,
         )
-        group = ControlGroup(name=group_name(), driver=self._driver)
+        group = ControlGroup(name=group_name(), driver=self._info.cgroup_driver)
         self._groups[group.name] = group
-        container = Container.start(self._client, spec, group=group)
+        container = Container.start(self.engine, spec, group=group)
         created = {"container_id": container.id, "mode": mode, "slot": slot, "gpu": gpu, "runtime": sandbox.runtime}
         try:
-            self._record("container", created | {"image": self._image, "limits": container.limits})
+            self._record("container", created | {"image": self._image.id, "limits": container.limits})
         except BaseException:
             container.close()
             raise
         return container
-
-    @property
-    def _driver(self) -> str:
-        return str(self._info.get("CgroupDriver", "cgroupfs"))
 
 
 def _stated_version(path: str) -> str | None:
@@ -170,8 +171,7 @@ def _stated_version(path: str) -> str | None:
     return done.stdout.partition("\n")[0].strip() or None
 
 
-def _check_runtime(runtime: str, info: dict[str, Any]) -> None:
-    runtimes = info.get("Runtimes", {})
-    if runtime not in runtimes:
-        known = ", ".join(sorted(runtimes))
+def _check_runtime(runtime: str, info: EngineInfo) -> None:
+    if runtime not in info.runtimes:
+        known = ", ".join(sorted(info.runtimes))
         raise InfrastructureError(f"sandbox.runtime is {runtime}; the engine knows only {known}")

@@ -22,6 +22,7 @@ class Relay:
         self._attached: dict[str, socket.socket] = {}
         self._fatal, self._losses = b"", 0
         self._kills_lost, self._choosing = 0, threading.Lock()
+        self.sessions = 0  # that were opened: a client asks for the version before anything else
         self.spared: list[str] = []
         self.spares = threading.Event()  # set when the first kill was lost
         self._threads: list[threading.Thread] = []
@@ -74,6 +75,7 @@ class Relay:
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):  # one of the two is gone
             while data := source.recv(1 << 16):
+                self.sessions += data.startswith(b"GET /version ")
                 if attach := re.match(rb"POST /\S*/containers/(\w+)/attach", data):
                     self._attached[attach[1].decode()] = source
                 if self._spares(data):

@@ -15,7 +15,7 @@ from orchestrator.corpus import lemur
 from orchestrator.language_model import assets
 from orchestrator.records import Entry
 from orchestrator.run import Ledger
-from orchestrator.sandbox import Parsers, Sandbox
+from orchestrator.sandbox import Engine, Parsers, Sandbox
 from orchestrator.sandbox.image import ensure
 
 pytestmark = pytest.mark.docker
@@ -28,7 +28,8 @@ EVERY = 25  # of LEMUR's models is in the slice, with its trials
 
 @pytest.fixture(scope="module", autouse=True)
 def _image() -> None:
-    ensure("cpu", TAG, cache=CHECKOUT / ".cache", log=print)
+    with Engine() as engine:
+        ensure(engine, "cpu", TAG, cache=CHECKOUT / ".cache", log=print)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from orchestrator.corpus.qualify import Seed
 from orchestrator.evaluation import SandboxEvaluator, prepare
 from orchestrator.language_model import LlmTokens, assets
 from orchestrator.records import ModelSpec
+from orchestrator.sandbox import Engine
 from orchestrator.sandbox.image import ensure
 from tests.adversarial.suite import CACHE, config
 from tests.support import tiny_llm
@@ -66,7 +67,8 @@ WHERE = {"clean": None, "collapses": "forward", "lacks": "instantiate"}
 
 @pytest.fixture(scope="module")
 def _image() -> None:
-    ensure("cpu", TAG, cache=CACHE, log=print)
+    with Engine() as engine:
+        ensure(engine, "cpu", TAG, cache=CACHE, log=print)
 
 
 @pytest.mark.docker

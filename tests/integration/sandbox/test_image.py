@@ -10,8 +10,8 @@ from typing import Any
 import docker
 import pytest
 
-from orchestrator.sandbox.engine import connect
-from orchestrator.sandbox.image import LABEL_RECIPE, ensure, local_image
+from orchestrator.sandbox import Engine
+from orchestrator.sandbox.image import LABEL_RECIPE, LocalImage, ensure, local_image
 
 pytestmark = pytest.mark.docker
 
@@ -83,16 +83,21 @@ print(json.dumps(answers))
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[docker.DockerClient]:
-    client = connect()
+    client = docker.from_env()
     yield client
     client.close()
+
+
+def built() -> LocalImage:
+    with Engine() as engine:
+        return local_image(engine, TAG)
 
 
 def run(client: docker.DockerClient, *command: str, runtime: str = "runc", user: str = "10001:10001") -> str:
     """Run a command in a locked-down container of the image and return what it prints."""
     profile = (CHECKOUT / "docker" / "seccomp.json").read_text(encoding="utf-8")
     output: bytes = client.containers.run(
-        local_image(TAG).id,
+        built().id,
         list(command),
         runtime=runtime,
         user=user,
@@ -169,13 +174,14 @@ print(json.dumps({{str(path.relative_to(root)): path.read_text() for path in roo
 
 def test_an_image_says_which_versions_it_holds(client: docker.DockerClient) -> None:
     held = python(client, VERSIONS)
-    stated = local_image(TAG).packages
+    stated = built().packages
     assert {name: stated[name] for name in held} == held
 
 
 def test_an_unchanged_image_is_not_built_again(client: docker.DockerClient, tmp_path: Path) -> None:
     said: list[str] = []
-    before = local_image(TAG).id
+    before = built().id
     assert client.images.get(before).labels[LABEL_RECIPE]
-    assert ensure("cpu", TAG, cache=tmp_path, log=said.append) == before
+    with Engine() as engine:
+        assert ensure(engine, "cpu", TAG, cache=tmp_path, log=said.append) == before
     assert said == [f"{TAG} is up to date"]

@@ -18,6 +18,7 @@ from orchestrator.corpus.filters import Assay
 from orchestrator.corpus.qualify import Seed
 from orchestrator.errors import ConfigError
 from orchestrator.records import Digest, Failed
+from orchestrator.sandbox import Engine
 from sandbox_image.parser import Inspection
 from sandbox_image.parser import inspect as inspect_one
 
@@ -175,6 +176,6 @@ def test_a_configuration_from_before_there_was_clean_has_the_same_hash_and_text(
 
 
 def test_the_tokenizer_and_the_sandbox_are_not_touched_before_they_are_asked(tmp_path: Path) -> None:
-    assay = build._assay(config(clean=BOUNDS), tmp_path, record=build.unrecorded, report=print)
+    assay = build._assay(config(clean=BOUNDS), tmp_path, Engine(), record=build.unrecorded, report=print)
     assert assay.count([]) == ()
     assert list(tmp_path.iterdir()) == []

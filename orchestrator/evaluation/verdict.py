@@ -54,7 +54,7 @@ def judge(
         predictions=digest(predictions) if predictions is not None else None,
         protocol=terms.protocol,
         environment=terms.environment,
-        claimed=_claimed(reply),
+        claimed=Claimed(**{name: getattr(reply, name) for name in Claimed.model_fields}),
         measured=_measured(execution, reply, terms),
     )
     return verdict, predictions
@@ -155,19 +155,6 @@ def _restored(reply: Reply, answers: Answers) -> bytes | None:
     restored = np.empty_like(sent)
     restored[answers.order] = sent
     return restored.tobytes()
-
-
-def _claimed(reply: Reply) -> Claimed:
-    return Claimed(
-        failure=reply.failure,
-        parameters=reply.parameters,
-        fingerprint=reply.fingerprint,
-        layers=reply.layers,
-        operations=reply.operations,
-        batches=reply.batches,
-        samples=reply.samples,
-        passes=reply.passes,
-    )
 
 
 def _measured(execution: Execution | None, reply: Reply, terms: Terms) -> Measured:

@@ -31,17 +31,12 @@ class Limits(Record):
     """Bytes in /dev/shm."""
 
 
-class Execution(Record):
-    """What the host saw of one container by itself: facts, which outrank every claim."""
+class Seen(Record):
+    """What the host sees of one container, and keeps."""
 
-    container_id: str
-    ended_by: Literal["reply", "deadline", "flood", "wire", "death"]
-    stage: Stage
-    cause: str | None = None
+    stage_cpu_seconds: dict[str, Seconds] = Field(default_factory=dict)
     exit_code: int | None = None
     oom_killed: bool = False
-    seconds: dict[str, Seconds]
-    stage_cpu_seconds: dict[str, Seconds] = Field(default_factory=dict)
     peak_memory: Count | None = None
     cpu_seconds: Seconds | None = None
     stdout: Digest | None = None
@@ -49,6 +44,25 @@ class Execution(Record):
     log_bytes: Count = 0
     truncated: bool = False
     limits: dict[str, int | float | str] = Field(default_factory=dict)
+
+
+class Execution(Seen):
+    """What the host saw of one container by itself: facts, which outrank every claim."""
+
+    container_id: str
+    ended_by: Literal["reply", "deadline", "flood", "wire", "death"]
+    stage: Stage
+    cause: str | None = None
+    seconds: dict[str, Seconds]
+
+
+class Measured(Seen):
+    """What the host measured of one evaluation; the only part of a verdict that differs between equal runs."""
+
+    container_id: str | None = None
+    seconds: dict[str, Seconds] = Field(default_factory=dict)
+    training_cost: Seconds | None = None
+    flags: tuple[str, ...] = ()
 
 
 class Death(Record):
@@ -73,21 +87,6 @@ class StageFailure(Record):
     gpu_memory: bool
 
 
-class Reply(Record):
-    """What the container said: claims, which may cost the candidate but never earn it anything."""
-
-    failure: StageFailure | None = None
-    parameters: Count | None = None
-    fingerprint: Digest | None = None
-    layers: Count | None = None
-    operations: Count | None = None
-    batches: Count | None = None
-    samples: Count | None = None
-    passes: Count | None = None
-    death: Death | None = None
-    predictions: bytes | None = None
-
-
 class Claimed(Record):
     """The claims that are kept with a verdict, for people to read beside what was measured.
 
@@ -105,23 +104,11 @@ class Claimed(Record):
     passes: Count | None = None
 
 
-class Measured(Record):
-    """What the host measured of one evaluation; the only part of a verdict that differs between equal runs."""
+class Reply(Claimed):
+    """What the container said: claims, which may cost the candidate but never earn it anything."""
 
-    seconds: dict[str, Seconds] = Field(default_factory=dict)
-    stage_cpu_seconds: dict[str, Seconds] = Field(default_factory=dict)
-    training_cost: Seconds | None = None
-    flags: tuple[str, ...] = ()
-    peak_memory: Count | None = None
-    cpu_seconds: Seconds | None = None
-    container_id: str | None = None
-    exit_code: int | None = None
-    oom_killed: bool = False
-    log_bytes: Count = 0
-    truncated: bool = False
-    stdout: Digest | None = None
-    stderr: Digest | None = None
-    limits: dict[str, int | float | str] = Field(default_factory=dict)
+    death: Death | None = None
+    predictions: bytes | None = None
 
 
 class Passed(Record):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,22 +12,21 @@ from typing import Literal
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import Digest, Verdict
-from orchestrator.run.chain import JOURNAL
+from orchestrator.run.chain import JOURNAL, references
 from orchestrator.run.folder import CycleFolder, RunFolder
 
 LogsOf = Literal["failed", "valid", "all"]
-KINDS = (
-    "ledgers",
-    "journal",
-    "sources",
-    "shingles",
-    "predictions",
-    "logs",
-    "environments",
-    "other objects",
-    "adapters",
-    "other files",
-)
+OBJECTS = {  # the kind of what each field of a record refers to; output comes last, so a copy counts as the original
+    "source": "sources",
+    "runs": "sources",
+    "shingles": "shingles",
+    "prompt": "prompts",
+    "environment": "environments",
+    "predictions": "predictions",
+    "stdout": "logs",
+    "stderr": "logs",
+}
+KINDS = ("ledgers", "journal", *dict.fromkeys(OBJECTS.values()), "other objects", "adapters", "other files")
 NAMED = re.compile(rb'"([0-9a-f]{64})"')
 BATCH = 200  # digests that one line of the journal names
 DROPPED = "adapter.dropped"  # what an adapter is called while it is removed
@@ -169,29 +168,18 @@ def _names(content: bytes) -> set[Digest]:
 
 
 def _object_kinds(run: RunFolder) -> dict[Digest, str]:
+    """Return the kind of each object that the ledgers name."""
+    order = list(OBJECTS)
+    named = [
+        (order.index(field), name)
+        for ledger in run.ledgers()
+        for record in ledger.read()
+        for field, name in references(record.model_dump(mode="json")).items()
+    ]
     kinds: dict[Digest, str] = {}
-    for kind, name in _references(run):
-        if name is not None:
-            kinds.setdefault(name, kind)
+    for place, name in sorted(named):
+        kinds.setdefault(name, OBJECTS[order[place]])
     return kinds
-
-
-def _references(run: RunFolder) -> Iterator[tuple[str, Digest | None]]:
-    """Yield each object that the ledgers name, and its kind; output is last, so that a copy counts as the original."""
-    folders = list(run.cycles())
-    for ledger in (run.corpus, *(folder.entries for folder in folders)):
-        for entry in ledger.read():
-            yield from (("sources", entry.source), ("shingles", entry.shingles))
-    for candidate in (candidate for folder in folders for candidate in folder.candidates.read()):
-        yield "sources", candidate.source
-        if candidate.program is not None:
-            yield from (("sources", candidate.program.runs), ("shingles", candidate.program.shingles))
-    yield from (("prompts", provenance.prompt) for provenance in run.provenance.read())
-    verdicts = [verdict for folder in folders for verdict in folder.verdicts.read()]
-    for verdict in verdicts:
-        yield from (("environments", verdict.environment), ("predictions", verdict.predictions))
-    for verdict in verdicts:
-        yield from (("logs", verdict.measured.stdout), ("logs", verdict.measured.stderr))
 
 
 def _kind(path: Path, kinds: Mapping[Digest, str]) -> str:

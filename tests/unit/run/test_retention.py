@@ -13,14 +13,27 @@ from click.testing import CliRunner, Result
 from orchestrator.cli import main
 from orchestrator.errors import LedgerError
 from orchestrator.records import Verdict
-from orchestrator.run import RunFolder, run_lock
+from orchestrator.run import RunFolder, provenance, run_lock
+from orchestrator.run.chain import PLACES
 from orchestrator.run.history import pruned, verdict_times
-from orchestrator.run.retention import KINDS, LogsOf, Policy, plan, prune, sizes
+from orchestrator.run.retention import KINDS, OBJECTS, LogsOf, Policy, plan, prune, sizes
 from orchestrator.run.verify import verify
 from tests.support.recorded_run import recorded
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
 FAILED, PASSED = "c001-0002", "c001-0003"
+
+
+def test_every_object_that_a_record_may_refer_to_has_a_kind() -> None:
+    fields = {place.rpartition(".")[2] for places in PLACES.values() for place in places}
+    assert fields == set(OBJECTS)
+
+
+def test_the_prompt_of_a_run_counts_as_one(run: RunFolder) -> None:
+    prompt = run.store.put(b'[{"role":"user","content":"Design."}]')
+    asked = provenance.gather(run.config, sandbox={}, dataset="0" * 64, seeds=(), prompt=prompt)
+    provenance.record(RunFolder.create(run.path, run.config).provenance, asked)
+    assert sizes(RunFolder.load(run.path))["prompts"].files == 1
 
 
 def policy(logs_of: LogsOf = "failed", before: datetime = NOW) -> Policy:

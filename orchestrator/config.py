@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, issues
 from orchestrator.records import Rule, canonical, digest
 from orchestrator.sections import (
     AdmissionConfig,
@@ -28,9 +28,6 @@ from orchestrator.sections import (
     dynamic,
 )
 from orchestrator.shipped import config_path
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 
 class Config(Section):
@@ -109,17 +106,9 @@ def parse(data: dict[str, Any], *, origin: str) -> Config:
     try:
         return Config.model_validate_json(canonical(data))
     except ValidationError as error:
-        issues = ((".".join(str(part) for part in one["loc"]) or "config", _said(one)) for one in error.errors())
-        raise ConfigError(f"{origin}: " + "; ".join(f"{key}: {text}" for key, text in issues)) from error
+        raise ConfigError(f"{origin}: " + "; ".join(issues(error, whole="config"))) from error
     except (TypeError, ValueError) as error:  # YAML knows infinities, and keys and values of other kinds
         raise ConfigError(f"{origin}: write text, finite numbers, lists and sections only: {error}") from error
-
-
-def _said(issue: ErrorDetails) -> str:
-    """Return what is wrong in words for people who know nothing of pydantic."""
-    if issue["type"] == "extra_forbidden":
-        return "there is no such key"
-    return issue["msg"].removeprefix("Value error, ")
 
 
 def dump(config: Config) -> dict[str, Any]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class OrchestratorError(Exception):
@@ -35,6 +39,13 @@ class RefusedJobError(FinalError):
 
 class LedgerError(OrchestratorError):
     """A ledger on disk is damaged or does not belong to this run: the message names the file and the line."""
+
+
+def issues(error: ValidationError, *, whole: str = "line") -> Iterator[str]:
+    """Yield what is wrong, each as a key and words for people who know nothing of pydantic; no key is the `whole`."""
+    for issue in error.errors():
+        said = "there is no such key" if issue["type"] == "extra_forbidden" else issue["msg"]
+        yield f"{'.'.join(map(str, issue['loc'])) or whole}: {said.removeprefix('Value error, ')}"
 
 
 def refuse(wrong: Iterable[str]) -> None:

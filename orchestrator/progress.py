@@ -32,6 +32,10 @@ class Guessing:
         """Both in words."""
         return f"chance {self.chance:.1%}, majority class {self.majority:.1%}"
 
+    def plain(self) -> dict[str, float]:
+        """Return both as they stand in JSON."""
+        return {"chance": self.chance, "majority": self.majority}
+
 
 @dataclass(frozen=True)
 class Note:
@@ -55,6 +59,11 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def time_left(elapsed: float, *, done: int, missing: int) -> float | None:
+    """Return how many seconds the missing ones take at the pace of those done so far; None before the first."""
+    return elapsed / done * max(0, missing) if done > 0 else None
 
 
 Report = Callable[[str], None]

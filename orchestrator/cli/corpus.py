@@ -105,7 +105,7 @@ def corpus_qualify(
     from orchestrator.cli.waiting import Waiting
     from orchestrator.corpus.build import curated, qualifications
     from orchestrator.evaluation import prepare
-    from orchestrator.progress import Guessing, duration
+    from orchestrator.progress import duration, time_left
 
     config = configured(config_path, overrides)
     console = prose()
@@ -116,11 +116,11 @@ def corpus_qualify(
     with Waiting(console, "curating"):
         seeds = curated(config, cache=cache, names=names, report=_say)[:limit]
     prepared = prepare(config.protocol, cache)
-    console.print(f"accuracies beside {Guessing(prepared.chance, prepared.majority).text}", markup=False)
+    console.print(f"accuracies beside {prepared.guessing.text}", markup=False)
     began = time.monotonic()
     for done, record in enumerate(qualifications(config, seeds, out=out, cache=cache), start=1):
         shown = record.state if record.accuracy is None else f"{record.accuracy:.1%}"
-        left = (time.monotonic() - began) / done * (len(seeds) - done)
+        left = time_left(time.monotonic() - began, done=done, missing=len(seeds) - done)
         console.print(f"{done} of at most {len(seeds)}: {record.name}: {shown}, left {duration(left)}", markup=False)
     click.echo(str(out))
 

@@ -51,7 +51,6 @@ def evaluate(
     from orchestrator.cli.waiting import Waiting
     from orchestrator.evaluation import prepare
     from orchestrator.evaluation.programs import evaluations
-    from orchestrator.progress import Guessing
     from orchestrator.sandbox import Engine
 
     config = configured(config_path, overrides)
@@ -70,15 +69,14 @@ def evaluate(
             if not console.is_terminal:
                 waiting.say(waiting.line)
     if not jsonl:
-        data().print(_table(finished, guessing=Guessing(prepared.chance, prepared.majority).text))
+        data().print(_table(finished, guessing=prepared.guessing.text))
     if any(verdict.state == "quarantined" for _, verdict in finished):
         ctx.exit(1)
 
 
 def _plain(path: Path, verdict: Verdict, prepared: Prepared) -> dict[str, Any]:
     fields = {"candidate_id", "state", "stage", "cause", "accuracy", "claimed", "measured"}
-    guessing = {"chance": prepared.chance, "majority": prepared.majority}
-    return {"file": str(path)} | verdict.model_dump(mode="json", include=fields) | guessing
+    return {"file": str(path)} | verdict.model_dump(mode="json", include=fields) | prepared.guessing.plain()
 
 
 def _table(finished: list[tuple[Path, Verdict]], *, guessing: str) -> Table:

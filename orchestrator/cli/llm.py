@@ -16,6 +16,7 @@ from orchestrator.cli.options import (
     print_json,
     prose,
     set_option,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def finetune(
     config = configured(config_path, overrides)
     if out.exists():
         raise ConfigError(f"--out {out}: exists; name a new folder")
-    ledger = Ledger(corpus, Entry, report=lambda message: click.echo(message, err=True))
+    ledger = Ledger(corpus, Entry, report=tell)
     entries = ledger.read()
     if not entries:
         raise ConfigError(f"--corpus {corpus}: holds no entry")

@@ -113,13 +113,18 @@ def say_places() -> None:
         click.echo(escaped_line("; ".join(f"{name}: {context.params[name].absolute()}" for name in said)), err=True)
 
 
+def tell(message: str) -> None:
+    """Print one line for whoever waits, to standard error."""
+    click.echo(message, err=True)
+
+
 def opened(run: str, runs: Path) -> RunFolder:
     """Return the run that `run` names: a folder, or a name under `runs`."""
     from orchestrator.run import RunFolder
 
     say_places()
     folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
-    return RunFolder.load(folder, report=lambda message: click.echo(message, err=True))
+    return RunFolder.load(folder, report=tell)
 
 
 def several(names: Sequence[str], runs: Path) -> dict[str, RunFolder]:

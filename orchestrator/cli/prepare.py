@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import cache_option, config_option, configured, default_config_option, prose, set_option
+from orchestrator.cli.options import (
+    cache_option,
+    config_option,
+    configured,
+    default_config_option,
+    prose,
+    set_option,
+    tell,
+)
 
 
 @click.group()
@@ -29,7 +36,7 @@ def data_prepare(*, config_path: Path | None, overrides: tuple[str, ...], cache:
         prepared = prepare(config.protocol, cache)
     click.echo(
         f"{config.protocol.dataset}: {prepared.train_count} training and {len(prepared.validation_labels)} validation"
-        f" images, {prepared.classes} classes, chance {prepared.chance:.1%}, majority class {prepared.majority:.1%}"
+        f" images, {prepared.classes} classes, {prepared.guessing.text}"
     )
 
 
@@ -56,9 +63,8 @@ def image_build(
 
     sandbox = configured(config_path, overrides).sandbox
     make = build if force else ensure
-    log = partial(click.echo, err=True)
     with Engine() as engine:
-        click.echo(make(engine, sandbox.variant, sandbox.image, cache=cache, base=base, log=log))
+        click.echo(make(engine, sandbox.variant, sandbox.image, cache=cache, base=base, log=tell))
 
 
 @click.command()

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestrator.escape import escaped_line
-from orchestrator.progress import duration
+from orchestrator.progress import duration, time_left
 from orchestrator.report.console import PLAIN_SECONDS
 
 LIVE_SECONDS = 0.5
@@ -71,7 +71,8 @@ class Waiting:
             parts.append(self._last)
         parts.append(f"since {duration(since)}")
         if self._total is not None:
-            parts.append(f"left {duration(since / self._done * (self._total - self._done) if self._done else None)}")
+            left = time_left(since, done=self._done, missing=self._total - self._done)
+            parts.append(f"left {duration(left)}")
         return ", ".join(parts)
 
     def _tick(self) -> None:

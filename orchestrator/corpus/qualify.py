@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from orchestrator.config import Config
-from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.errors import ConfigError, InfrastructureError, issues
 from orchestrator.evaluation import Evaluator, Submission
 from orchestrator.records import Count, Digest, Fraction, Line, VerdictState, digest
 from orchestrator.run.disk import append_line, read_lines
@@ -75,7 +75,7 @@ def read(path: Path, *, protocol: Digest) -> dict[str, Qualification]:
         try:
             record = Qualification.model_validate_json(line)
         except ValidationError as error:
-            raise ConfigError(f"{path}:{number}: not a qualification: {error.errors()[0]['msg']}") from error
+            raise ConfigError(f"{path}:{number}: not a qualification: {next(issues(error))}") from error
         if record.protocol != protocol:
             raise ConfigError(
                 f"{path}:{number}: measured under protocol {record.protocol}, but this configuration's is {protocol};"

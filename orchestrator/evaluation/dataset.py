@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from orchestrator.config import Config
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.evaluation.originals import Raw, Split, read_raw, resized
+from orchestrator.progress import Guessing
 from orchestrator.records import Digest, Record, canonical, derived_seed, digest, file_digest
 from orchestrator.sections import Protocol
 from sandbox_image import wire
@@ -60,6 +61,11 @@ class Prepared:
     std: tuple[float, ...]
     train_count: int
     hash: str
+
+    @property
+    def guessing(self) -> Guessing:
+        """What accuracies on it are to be compared with."""
+        return Guessing(self.chance, self.majority)
 
     def validation_images(self) -> npt.NDArray[np.uint8]:
         """Return the N x 3 x R x R uint8 validation images, mapped read-only from disk."""

@@ -13,8 +13,8 @@ from orchestrator.evaluation.dataset import COPIES, images_size, prepare
 from orchestrator.evaluation.opening import open_evaluator
 from orchestrator.evaluation.seam import Submission
 from orchestrator.records import Limits, Verdict
+from orchestrator.sections import MIB
 
-MIB = 1 << 20
 IMPORT_SECONDS = {"runc": 20.0, "runsc": 60.0}  # gVisor hands out memory slowly
 SMALL = {"memory": 768 * MIB, "pids": 64, "nofile": 256, "tmp": 64 * MIB, "tmp_inodes": 500, "shm": 64 * MIB}
 
@@ -71,8 +71,6 @@ Held = Literal["holds", "does not hold", "not enforced"]
 FOLDER = Path(__file__).parent / "probes"
 
 PREAMBLE = "preamble.py"
-
-MIB = 1 << 20
 
 SWITCHES = {"read_only", "seccomp", "no_new_privileges"}
 

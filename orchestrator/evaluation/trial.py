@@ -10,13 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.errors import InfrastructureError, UnkillableError
+from orchestrator.escape import CAUSE_LIMIT
 from orchestrator.evaluation.transcript import BrokenWireError, Testimony
 from orchestrator.records import Execution, Reply
 from orchestrator.sandbox.container import Container, End
 from orchestrator.sections import Deadlines
 from sandbox_image import wire
-
-CAUSE_LIMIT = 300
 
 Mark = Callable[[str, float], None]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from orchestrator.progress import Event, Guessing, Note, StageBegins
+from orchestrator.progress import Event, Guessing, Note, StageBegins, time_left
 from orchestrator.records import Completion, CycleSummary, Evaluation, FinetuneStep, Novelty
 
 UNPARSED = frozenset({"extract", "parse"})
@@ -63,11 +63,11 @@ class Funnel:
     def left(self, *, now: float) -> float | None:
         """Return the estimated seconds that the present stage still takes; None while nothing is known."""
         elapsed = now - self.since
-        if self.stage == "finetune" and self.step is not None and self.step.step > 0:
-            return elapsed / self.step.step * (self.step.steps - self.step.step)
-        done = self.evaluated - self.evaluated_before
-        if self.stage == "sample" and self.total is not None and done > 0:
-            return elapsed / done * max(0, self.total - self.evaluated)
+        if self.stage == "finetune" and self.step is not None:
+            return time_left(elapsed, done=self.step.step, missing=self.step.steps - self.step.step)
+        if self.stage == "sample" and self.total is not None:
+            done = self.evaluated - self.evaluated_before
+            return time_left(elapsed, done=done, missing=self.total - self.evaluated)
         return None
 
     def pairs(self) -> Sequence[tuple[str, str]]:

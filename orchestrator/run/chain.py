@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from orchestrator.errors import LedgerError
+from orchestrator.errors import LedgerError, issues
 from orchestrator.records import GENESIS, Digest, Event, canonical, digest
 from orchestrator.run.disk import read_lines
 
@@ -119,7 +119,7 @@ def read_chain(path: Path) -> tuple[list[Event], int]:
             rest = {key: value for key, value in plain.items() if key != "hash"}
             unchanged = canonical(plain) == line and digest(canonical(rest)) == event.hash
         except (ValueError, RecursionError) as error:
-            detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            detail = next(issues(error)) if isinstance(error, ValidationError) else str(error)
             raise LedgerError(f"{where}: not an event: {detail}") from error
         if not unchanged:
             raise LedgerError(f"{where}: was changed: its content no longer has the hash that it states")

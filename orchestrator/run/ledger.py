@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from orchestrator.errors import InfrastructureError, LedgerError
+from orchestrator.errors import InfrastructureError, LedgerError, issues
 from orchestrator.progress import Report, silent
 from orchestrator.records import SCHEMA, End, Line, canonical
 from orchestrator.run.disk import Lines, append, read_lines
@@ -128,7 +128,7 @@ class Ledger(Generic[R]):
             try:
                 records.append(self._record.model_validate_json(line))
             except ValidationError as error:
-                raise LedgerError(f"{where}: not a {self._record.__name__}: {_first(error)}") from error
+                raise LedgerError(f"{where}: not a {self._record.__name__}: {next(issues(error))}") from error
             self._ends.append(end)
         return records
 
@@ -198,9 +198,4 @@ def _end(line: bytes, where: str) -> End:
     try:
         return End.model_validate_json(line)
     except ValidationError as error:
-        raise LedgerError(f"{where}: a damaged end marker: {_first(error)}") from error
-
-
-def _first(error: ValidationError) -> str:
-    issue = error.errors()[0]
-    return f"{'.'.join(str(part) for part in issue['loc']) or 'line'}: {issue['msg']}"
+        raise LedgerError(f"{where}: a damaged end marker: {next(issues(error))}") from error

@@ -88,7 +88,7 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
     if since or until:
         _say_undated(everything)
     if jsonl:
-        compared = {"chance": guess.chance, "majority": guess.majority} if guess is not None else {}
+        compared = guess.plain() if guess is not None else {}
         for history in found[:limit]:
             print_json({**history.plain(), **compared})
         return

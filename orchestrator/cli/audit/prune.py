@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.cli.options import json_option, opened, print_json, runs_option
+from orchestrator.cli.options import json_option, opened, print_json, runs_option, tell
 
 if TYPE_CHECKING:
     from orchestrator.run.retention import Plan
@@ -55,7 +55,7 @@ def audit_prune(
         _say("would drop", plan(folder, policy, moments=verdict_times(folder.path)))
         return
     with run_lock(folder.path):
-        writable = RunFolder.create(folder.path, folder.config, report=lambda message: click.echo(message, err=True))
+        writable = RunFolder.create(folder.path, folder.config, report=tell)
         planned = plan(writable, policy, moments=verdict_times(folder.path))
         prune(writable, planned, policy=policy)
     _say("dropped", planned)
@@ -82,7 +82,7 @@ def audit_prune_adapters(*, run: str, dry_run: bool, runs: Path) -> None:
         click.echo(f"would drop {names}")
         return
     with run_lock(folder.path):
-        writable = RunFolder.create(folder.path, folder.config, report=lambda message: click.echo(message, err=True))
+        writable = RunFolder.create(folder.path, folder.config, report=tell)
         going = spent(writable)
         drop_adapters(writable, going)
     click.echo(f"adapters dropped: {len(going)}, of {_size(before - sizes(folder)['adapters'].bytes)}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import NEW_FILE, data, runs_option, several
+from orchestrator.cli.options import NEW_FILE, data, runs_option, several, tell
 from orchestrator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def audit_query(*, arguments: tuple[str, ...], kind: str, out: Path | None, runs
     if not names:
         raise click.UsageError("name a run and then the SQL: orchestrate audit query RUN... 'SELECT ...'")
     folders = {name: folder.path for name, folder in several(names, runs).items()}
-    with opened_database(folders, report=lambda message: click.echo(message, err=True)) as database:
+    with opened_database(folders, report=tell) as database:
         if kind == "parquet":
             _send(database.parquet(sql), out)
             return

@@ -40,7 +40,6 @@ def audit_replay(
     from orchestrator.cli.waiting import Waiting
     from orchestrator.evaluation import prepare
     from orchestrator.evaluation.replay import replay, sandboxed
-    from orchestrator.progress import Guessing
     from orchestrator.run.history import history
 
     folder = opened(run, runs)
@@ -51,10 +50,10 @@ def audit_replay(
     with Waiting(prose(), f"evaluating {candidate_id} again"):
         done = replay(folder, found, evaluator=evaluator, dataset=prepared.hash)
     if jsonl:
-        print_json({**_plain(candidate_id, done), "chance": prepared.chance, "majority": prepared.majority})
+        print_json(_plain(candidate_id, done) | prepared.guessing.plain())
     else:
         _show(done)
-        click.echo(f"accuracies beside {Guessing(prepared.chance, prepared.majority).text}")
+        click.echo(f"accuracies beside {prepared.guessing.text}")
     if not done.same:
         click.get_current_context().exit(DIFFERENT)
 

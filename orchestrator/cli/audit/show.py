@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli.options import data, opened, runs_option
 from orchestrator.escape import escaped, escaped_line
+from orchestrator.sections import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 DIFF_LINES = 120
 SHOWN = 12  # characters of a fingerprint: as many as tell those of a run apart
 HIGHLIGHTED = 1 << 16  # characters of a program that is shown in colour; a longer one is shown plain
-MIB = 1 << 20
 SIZES = frozenset({"memory", "memory_swap", "kernel_memory", "kernel_memory_swap", "shm_size"})
 
 

@@ -14,6 +14,7 @@ from orchestrator.evaluation.dataset import Prepared
 from orchestrator.evaluation.verdict import Answers
 from orchestrator.records import Candidate, derived_seed
 from orchestrator.sandbox.slots import Slot
+from orchestrator.sections import Protocol
 
 
 @dataclass(frozen=True)
@@ -37,25 +38,32 @@ class Exam:
 
     def job(self, candidate: Candidate, slot: Slot) -> dict[str, Any]:
         """Return all but the program that the container in `slot` is told, as plain data."""
-        protocol, sandbox, prepared = self.config.protocol, self.config.sandbox, self.prepared
+        sandbox = self.config.sandbox
         return {
             "uid": slot.uid,
             "threads": sandbox.threads,
             "device": "cuda" if slot.gpu else "cpu",
-            "seed": derived_seed(protocol.seed, candidate.source or ""),
-            "in_shape": [protocol.batch, 3, protocol.resolution, protocol.resolution],
-            "classes": prepared.classes,
-            "batch": protocol.batch,
-            "augmentation": protocol.augmentation,
-            "mean": list(prepared.mean),
-            "std": list(prepared.std),
-            "prm": {
-                "lr": protocol.lr,
-                "momentum": protocol.momentum,
-                "dropout": protocol.dropout,
-                "batch": protocol.batch,
-                "epoch": protocol.epochs,
-                "transform": f"norm_{protocol.resolution}" + ("_flip" if protocol.augmentation == "crop_flip" else ""),
-            },
             "log": {"stored": sandbox.log_stored, "killed": sandbox.log_killed},
+            **conditions(self.config.protocol, self.prepared, source=candidate.source or ""),
         }
+
+
+def conditions(protocol: Protocol, prepared: Prepared, *, source: str) -> dict[str, Any]:
+    """Return what a program is run under wherever it runs; `source` is the digest of its text."""
+    return {
+        "seed": derived_seed(protocol.seed, source),
+        "in_shape": [protocol.batch, 3, protocol.resolution, protocol.resolution],
+        "classes": prepared.classes,
+        "batch": protocol.batch,
+        "augmentation": protocol.augmentation,
+        "mean": list(prepared.mean),
+        "std": list(prepared.std),
+        "prm": {
+            "lr": protocol.lr,
+            "momentum": protocol.momentum,
+            "dropout": protocol.dropout,
+            "batch": protocol.batch,
+            "epoch": protocol.epochs,
+            "transform": f"norm_{protocol.resolution}" + ("_flip" if protocol.augmentation == "crop_flip" else ""),
+        },
+    }

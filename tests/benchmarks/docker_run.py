@@ -14,7 +14,8 @@ import click
 
 from orchestrator.config import Config
 from orchestrator.evaluation import Prepared
-from orchestrator.records import derived_seed, digest
+from orchestrator.evaluation.exam import conditions
+from orchestrator.records import digest
 from orchestrator.sandbox.lockdown import tmp_options
 from orchestrator.sandbox.session import SECCOMP
 
@@ -49,26 +50,11 @@ def command(config: Config, prepared: Prepared) -> list[str]:
 
 def job(config: Config, prepared: Prepared, source: bytes, *, parse_first: bool = False) -> dict[str, Any]:
     """Return what the program is run under: the evaluator's own job, without the parts that only it needs."""
-    protocol = config.protocol
     return {
         "parse_first": parse_first,
         "threads": config.sandbox.threads,
         "device": "cpu",
-        "seed": derived_seed(protocol.seed, digest(source)),
-        "in_shape": [protocol.batch, 3, protocol.resolution, protocol.resolution],
-        "classes": prepared.classes,
-        "batch": protocol.batch,
-        "augmentation": protocol.augmentation,
-        "mean": list(prepared.mean),
-        "std": list(prepared.std),
-        "prm": {
-            "lr": protocol.lr,
-            "momentum": protocol.momentum,
-            "dropout": protocol.dropout,
-            "batch": protocol.batch,
-            "epoch": protocol.epochs,
-            "transform": f"norm_{protocol.resolution}_flip",
-        },
+        **conditions(config.protocol, prepared, source=digest(source)),
     }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from tests.adversarial.suite import Result, cases, run
+from tests.support.checkout import CHECKOUT
 
-TABLE = Path(__file__).parent.parent.parent / "docker" / "attacks.md"
+TABLE = CHECKOUT / "docker" / "attacks.md"
 HEAD = """\
 # Hostile programs and their verdicts
 

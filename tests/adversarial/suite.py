@@ -10,9 +10,9 @@ from pathlib import Path
 from orchestrator.config import Config, parse
 from orchestrator.evaluation import Prepared, SandboxEvaluator, Submission, prepare
 from orchestrator.records import Digest, Verdict, digest
+from tests.support.checkout import CACHE
 
 FOLDER = Path(__file__).parent / "cases"
-CACHE = Path(__file__).parent.parent.parent / ".cache"
 CONTROL = "honest_linear"
 CONTROL_EVERY = 8
 EXPECTATION = re.compile(rb"# expect(?:\[(\w+)\])?: ([\w|]+) ([\w|]+) ?(.*)")

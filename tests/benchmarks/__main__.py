@@ -21,9 +21,10 @@ from rich.table import Table
 from orchestrator.errors import OrchestratorError
 from tests.benchmarks import machine
 from tests.benchmarks.result import HEAD, lines, settled
-from tests.benchmarks.row import PROJECT, WORK, Row
+from tests.benchmarks.row import WORK, Row
+from tests.support.checkout import CHECKOUT
 
-RESULTS = PROJECT / "results" / "bench"
+RESULTS = CHECKOUT / "results" / "bench"
 ROWS = ("claim", "data", "novelty", "failing", "cold", "batch", "generation", "lora", "curation", "overlap", "cycle")
 WIDTH = 200
 

@@ -18,7 +18,8 @@ from orchestrator.config import Config
 from orchestrator.evaluation import Prepared
 from tests.benchmarks.docker_run import job
 from tests.benchmarks.machine import output
-from tests.benchmarks.row import PROJECT, WORK
+from tests.benchmarks.row import WORK
+from tests.support.checkout import CHECKOUT
 
 PACKAGES = "/usr/local/lib/sandbox"
 
@@ -41,7 +42,7 @@ class Bare:
             work = self._lay_out(Path(temporary), sources)
             environment = {
                 "PATH": os.environ["PATH"],
-                "PYTHONPATH": f"{packages(self.config.sandbox.image)}:{PROJECT}",
+                "PYTHONPATH": f"{packages(self.config.sandbox.image)}:{CHECKOUT}",
                 "OMP_NUM_THREADS": str(self.threads),
             }
             command = [sys.executable, "-P", "-s", "-S", "-m", "tests.benchmarks.bare", str(work)]

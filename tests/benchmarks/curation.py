@@ -22,9 +22,10 @@ from orchestrator.language_model import assets
 from tests.benchmarks import peers
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, PROJECT, WORK, Row, Samples, Sides
+from tests.benchmarks.row import CACHE, WORK, Row, Samples, Sides
+from tests.support.checkout import CHECKOUT
 
-PAPER = PROJECT / "configs" / "paper-cifar10.yaml"
+PAPER = CHECKOUT / "configs" / "paper-cifar10.yaml"
 SANDBOX = (  # the paper's configuration, on a machine without a GPU
     "sandbox.image=nn-sandbox:cpu",
     "sandbox.variant=cpu",
@@ -48,7 +49,7 @@ def build(folder: Path) -> Sample:
     command += [part for override in SANDBOX for part in ("--set", override)]
     began = time.monotonic()
     subprocess.run(
-        [*command, "--cache", str(cache), "--out", str(out)], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL
+        [*command, "--cache", str(cache), "--out", str(out)], cwd=CHECKOUT, check=True, stdout=subprocess.DEVNULL
     )
     seconds = time.monotonic() - began
     lines = (out / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
@@ -69,7 +70,7 @@ def plain(config: Config, limit: int | None) -> Sample:
     }
     began = time.monotonic()
     command = [sys.executable, "-m", "tests.benchmarks.curation_side", json.dumps(job)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
     return Sample(time.monotonic() - began, json.loads(done.stdout.splitlines()[-1]))
 
 

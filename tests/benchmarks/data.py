@@ -18,7 +18,8 @@ from orchestrator.evaluation import Prepared, prepare
 from orchestrator.sections import Protocol
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, PROJECT, Row, Samples, Sides
+from tests.benchmarks.row import CACHE, Row, Samples, Sides
+from tests.support.checkout import CHECKOUT
 
 IMAGES = 10_000
 BATCH = 64
@@ -30,7 +31,7 @@ def epoch(job: dict[str, object], workers: int | None) -> Sample:
     """Run one epoch in a fresh process, with the feeder or with so many workers; seconds."""
     settle(seconds=5.0)
     text = json.dumps(job | {"workers": workers})
-    done = subprocess.run([sys.executable, "-m", SIDE, text], cwd=PROJECT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-m", SIDE, text], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     said = json.loads(done.stdout.splitlines()[-1])
     return Sample(said.pop("seconds"), said)
 

@@ -24,7 +24,8 @@ from orchestrator.records import GenerationChunk, GenerationJob
 from tests.benchmarks import peers
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, PROJECT, Row, Samples, Sides
+from tests.benchmarks.row import CACHE, CONFIG, Row, Samples, Sides
+from tests.support.checkout import CHECKOUT
 
 COMPLETIONS = 32
 ALONE = 4  # completions that stand for 32 where each is generated alone: the rate does not depend on their number
@@ -41,7 +42,7 @@ def side(name: str, job: GenerationJob, count: int, *, binary: Path = Path(sys.e
     done = subprocess.run(
         [str(binary), "-m", code, name],
         input=text,
-        cwd=PROJECT,
+        cwd=CHECKOUT,
         env=environment(job.model.threads),
         capture_output=True,
         text=True,

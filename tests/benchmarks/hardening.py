@@ -17,9 +17,10 @@ import click
 from orchestrator.config import Config, load
 from orchestrator.evaluation import Prepared, SandboxEvaluator, Submission, prepare
 from tests.benchmarks.bare_run import Bare
-from tests.benchmarks.row import CACHE, CONFIG, EPOCH, HONEST, PROJECT
+from tests.benchmarks.row import CACHE, CONFIG, EPOCH, HONEST
+from tests.support.checkout import CHECKOUT
 
-RESULT = PROJECT / "results" / "bench" / "hardening.json"
+RESULT = CHECKOUT / "results" / "bench" / "hardening.json"
 STAGES = ("import", "instantiate", "forward", "train", "predict")
 RUNS = 5
 

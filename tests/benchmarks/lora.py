@@ -27,7 +27,8 @@ from orchestrator.run import Store
 from tests.benchmarks import peers
 from tests.benchmarks.machine import settle
 from tests.benchmarks.result import Comparison, Goal, Sample
-from tests.benchmarks.row import CACHE, CONFIG, PROJECT, WORK, Row, Samples, Sides, laid_out
+from tests.benchmarks.row import CACHE, CONFIG, WORK, Row, Samples, Sides, laid_out
+from tests.support.checkout import CHECKOUT
 
 PAIRS = 32
 TRL = "trl==1.16.0"
@@ -70,7 +71,7 @@ def talk(command: list[str], job: FinetuneJob) -> list[str]:
         done = subprocess.run(
             command,
             input=sent,
-            cwd=PROJECT,
+            cwd=CHECKOUT,
             env=environment(job.model.threads),
             stdout=subprocess.PIPE,
             text=True,

@@ -16,11 +16,10 @@ from orchestrator.corpus import qualify
 from orchestrator.records import digest
 from tests.benchmarks import machine
 from tests.benchmarks.result import Comparison, Sample, compare, spread
+from tests.support.checkout import CACHE, CHECKOUT, QUICKSTART
 
-PROJECT = Path(__file__).parents[2]
-CACHE = PROJECT / ".cache"
 WORK = CACHE / "bench"  # what benchmarks lay out for themselves
-CONFIG = PROJECT / "configs" / "quickstart.yaml"
+CONFIG = QUICKSTART
 EPOCH = ("protocol.train_samples=4096", "protocol.validation_samples=2000")  # where a longer epoch is due
 HONEST = Path(__file__).parent / "honest.py"
 CODE = frozenset({".jsonl", ".py"})  # of a folder: its programs and its data
@@ -80,10 +79,10 @@ class Row:
         """Return the SHA-256 over every file of `code` as it is in the working tree."""
         total = hashlib.sha256()
         for place in self.code:
-            path = PROJECT / place
+            path = CHECKOUT / place
             found = (file for file in path.rglob("*") if file.suffix in CODE) if path.is_dir() else (path,)
             for file in sorted(found):
-                total.update(f"{file.relative_to(PROJECT)}\0".encode() + file.read_bytes())
+                total.update(f"{file.relative_to(CHECKOUT)}\0".encode() + file.read_bytes())
         return total.hexdigest()
 
     def measure(self, *, quick: bool) -> dict[str, Any]:

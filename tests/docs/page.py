@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docs import commands, configuration
+from tests.support.checkout import CHECKOUT
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = CHECKOUT / "docs"
 MARK = "<!-- Below this line `make docs` writes what the code says. -->\n"
 
 

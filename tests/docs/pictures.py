@@ -26,8 +26,9 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-PROJECT = Path(__file__).parents[2]
-IMAGES = PROJECT / "docs" / "images"
+from tests.support.checkout import CHECKOUT
+
+IMAGES = CHECKOUT / "docs" / "images"
 ORCHESTRATE = (sys.executable, "-P", "-m", "orchestrator")
 WIDTH, HEIGHT = 112, 40
 CONTROL = re.compile(r"\x1b\[([\d;]*)([A-Za-z])|\x1b\[\?\d+[hl]|[\r\n]|[^\x1b\r\n]+")
@@ -70,7 +71,7 @@ def shown(command: Sequence[str], *, wanted: Callable[[str], bool] = bool) -> Sc
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(WIDTH), "LINES": str(HEIGHT)}
     process = subprocess.Popen([*ORCHESTRATE, *command], stdout=theirs, stderr=theirs, stdin=theirs,
-                               cwd=PROJECT, env=environment)  # fmt: skip
+                               cwd=CHECKOUT, env=environment)  # fmt: skip
     os.close(theirs)
     screen, kept = Screen(), Screen()
     while chunk := _read(ours):
@@ -100,7 +101,7 @@ def save(screen: Screen, command: str, name: str) -> None:
 
 def evaluate() -> None:
     """Picture the verdicts on the examples."""
-    files = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs" / "examples").glob("*.py"))
+    files = sorted(str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "docs" / "examples").glob("*.py"))
     screen = shown(("evaluate", *files, "--set", "sandbox.deadlines.train=20"))
     save(screen, "orchestrate evaluate docs/examples/*.py --set sandbox.deadlines.train=20", "evaluate")
 
@@ -119,7 +120,7 @@ def report() -> None:
     with tempfile.TemporaryDirectory() as folder:
         runs, out = Path(folder, "runs"), Path(folder, "report")
         for name in STUDY:
-            with tarfile.open(PROJECT / "results" / "cpu-study" / f"{name}.tar.xz") as archive:
+            with tarfile.open(CHECKOUT / "results" / "cpu-study" / f"{name}.tar.xz") as archive:
                 archive.extractall(runs, filter="data")
         shown(("report", *STUDY, "--runs", str(runs), "--out", str(out)))
         picture = IMAGES / "report.png"

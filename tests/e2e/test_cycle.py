@@ -11,9 +11,10 @@ from typing import Any
 import docker
 import pytest
 
+from tests.support.checkout import CHECKOUT
+
 pytestmark = [pytest.mark.docker, pytest.mark.llm]
 
-PROJECT = Path(__file__).parent.parent.parent
 SMALL = {
     "budget.candidates": 4,
     "budget.chunk": 2,
@@ -27,7 +28,7 @@ LEDGERS = ("adapter", "completions", "candidates", "verdicts", "novelty", "entri
 
 def orchestrate(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "orchestrator", *arguments]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=1500)
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=1500)
 
 
 def small_cycle(runs: Path, name: str, **changes: int) -> subprocess.CompletedProcess[str]:

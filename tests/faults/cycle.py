@@ -28,8 +28,8 @@ from orchestrator.progress import Event
 from orchestrator.records import Entry
 from orchestrator.run import RunFolder, Store, run_lock
 from tests.faults.programs import CHUNK
+from tests.support.checkout import CACHE
 
-CACHE = Path(__file__).parents[2] / ".cache"
 MIB = 1 << 20
 CANDIDATES, CYCLES, SEEDS = 4, 2, 2
 SETTINGS: dict[str, Any] = {

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+from tests.support.checkout import CHECKOUT
+
 LONGEST = 400.0  # seconds; no run of the suite takes a quarter of that
 
 
@@ -34,7 +35,7 @@ class Orchestrator:
             self._start = log.tell()
             self._process = subprocess.Popen(
                 command,
-                cwd=PROJECT,
+                cwd=CHECKOUT,
                 env=os.environ | {"DOCKER_HOST": address} | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.support.checkout import CACHE, CHECKOUT
+
 pytestmark = pytest.mark.docker
 
-PROJECT = Path(__file__).parents[2]
-NOTEBOOK = PROJECT / "tests" / "notebooks" / "library.ipynb"
+NOTEBOOK = CHECKOUT / "tests" / "notebooks" / "library.ipynb"
 
 
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    monkeypatch.setenv("ORCHESTRATE_CACHE", os.environ.get("ORCHESTRATE_CACHE", str(PROJECT / ".cache")))
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    monkeypatch.setenv("ORCHESTRATE_CACHE", str(CACHE))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert (tmp_path / "runs" / "drawn" / "cycle-001" / "summary.jsonl").is_file()

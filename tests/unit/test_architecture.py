@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
+from tests.support.checkout import CHECKOUT
+
 TABLE = CHECKOUT / "docs" / "architecture.md"
 ROOT = "orchestrator"
 FACE, GROUND = "the library's face", "ground"

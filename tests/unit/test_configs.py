@@ -17,8 +17,8 @@ from orchestrator.loop.preflight import check
 from orchestrator.records import canonical, digest
 from orchestrator.run import RunFolder
 from orchestrator.sections import Protocol
+from tests.support.checkout import CONFIGS
 
-CONFIGS = Path(__file__).parents[2] / "configs"
 SHIPPED = sorted(CONFIGS.glob("*.yaml"))
 ABLATIONS = {
     "no-novelty": {"novelty.enabled"},

@@ -20,8 +20,8 @@ from orchestrator.records import Limits
 from sandbox_image import wire
 from tests.docs.commands import commands
 from tests.docs.page import PAGES, Page
+from tests.support.checkout import CHECKOUT
 
-CHECKOUT = Path(__file__).parents[2]
 DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
+from tests.support.checkout import CHECKOUT
+
 FORBIDDEN = {  # of each package: those that none of its modules may import
     "orchestrator": {"torch", "transformers", "peft", "accelerate", "llm", "pickle", "marshal", "shelve", "dill"},
     "llm": {"pickle", "marshal", "shelve", "dill", "docker"},

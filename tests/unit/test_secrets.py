@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
+from tests.support.checkout import CHECKOUT
+
 SECRET = "hf_thisValueIsTheSecret"  # noqa: S105 - that it is not found is what is tested
 NAMES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY", "NN_SOMETHING")
 RECORDING = """

@@ -19,8 +19,7 @@ from orchestrator.run import RunFolder
 from orchestrator.sandbox.image import read_recipe
 from orchestrator.sandbox.session import SECCOMP
 from orchestrator.shipped import PACKAGED, checkout, config_path, default_cache, shipped, shipped_configs
-
-CHECKOUT = Path(__file__).parents[2]
+from tests.support.checkout import CHECKOUT
 
 
 @pytest.fixture

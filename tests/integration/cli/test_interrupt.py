@@ -13,10 +13,10 @@ import docker
 import pytest
 
 from orchestrator.sandbox.lease import PROCESS
+from tests.support.checkout import CHECKOUT
 
 pytestmark = pytest.mark.docker
 
-PROJECT = Path(__file__).parents[3]
 NEVER_ENDS = """
 import torch.nn as nn
 def supported_hyperparameters(): return {"lr", "momentum"}
@@ -49,7 +49,7 @@ def test_an_interrupted_evaluation_ends_at_once_and_leaves_no_container(
     command = [sys.executable, "-c", code, "evaluate", str(program)]
     with (
         contextlib.closing(docker.from_env()) as client,
-        subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running,
+        subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running,
     ):
         until = time.monotonic() + 120
         while len(owned(client, running.pid)) < 4:  # two waiting, the parser, and the one that was claimed

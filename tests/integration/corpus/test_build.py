@@ -17,10 +17,10 @@ from orchestrator.records import Entry
 from orchestrator.run import Ledger
 from orchestrator.sandbox import Engine, Parsers, Sandbox
 from orchestrator.sandbox.image import ensure
+from tests.support.checkout import CHECKOUT
 
 pytestmark = pytest.mark.docker
 
-CHECKOUT = Path(__file__).parents[3]
 CONFIG = CHECKOUT / "configs" / "paper-cifar10.yaml"
 TAG = "nn-sandbox:cpu"
 EVERY = 25  # of LEMUR's models is in the slice, with its trials

@@ -21,8 +21,8 @@ from orchestrator.sandbox import Engine
 from orchestrator.sandbox.image import ensure
 from tests.adversarial.suite import CACHE, config
 from tests.support import tiny_llm
+from tests.support.checkout import CHECKOUT
 
-CHECKOUT = Path(__file__).parents[3]
 CONFIG = CHECKOUT / "configs" / "cpu-study.yaml"
 TAG = "nn-sandbox:cpu"
 

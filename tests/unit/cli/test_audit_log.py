@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli import main
+from tests.support.checkout import CHECKOUT
 from tests.support.recorded_run import recorded
 
 FAILED = "c001-0002"
@@ -64,7 +65,7 @@ def test_nothing_of_a_log_is_lost(runs: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_a_process_of_its_own_prints_the_same_in_any_encoding(runs: Path, encoding: str) -> None:
     command = [sys.executable, "-m", "orchestrator", "audit", "log", "all", FAILED, "--runs", str(runs)]
-    environment = {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(command, capture_output=True, check=True, env=environment)
     assert harmless(done.stdout.decode(encoding).encode())
     assert rb"\x1b[31mred\x1b[0m" in done.stdout

@@ -5,16 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli import main
+from tests.support.checkout import QUICKSTART
 
 HEAVY = ("torch", "transformers", "peft", "scipy", "datasketch", "docker", "duckdb", "rich", "numpy")
-QUICKSTART = str(Path(__file__).parents[3] / "configs" / "quickstart.yaml")
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -59,12 +58,12 @@ def test_importing_the_package_prints_nothing_and_brings_no_torch() -> None:
     ("arguments", "named"),
     [
         (
-            ["cycle", "--config", QUICKSTART, "--set", "budget.candidats=3"],
+            ["cycle", "--config", str(QUICKSTART), "--set", "budget.candidats=3"],
             ", with --set budget.candidats=3: budget.candidats: there is no such key",
         ),
         (["audit", "list", "any", "--state", "fine"], "'quarantined'"),
         (["cycle", "--config", "missing.yaml"], "missing.yaml"),
-        (["cycle", "--config", QUICKSTART, "--cycles", "0"], "--cycles"),
+        (["cycle", "--config", str(QUICKSTART), "--cycles", "0"], "--cycles"),
         (["cycle"], "--config"),
         (["evaluate"], "FILES"),
         (["evaluate", "missing.py"], "missing.py"),

@@ -15,9 +15,9 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.evaluation import Evaluator, Submission
 from orchestrator.loop.fakes import ENVIRONMENT, FakeEvaluator, program
 from orchestrator.records import Candidate, Claimed, Digest, Evaluation, Failed, FailedState, Measured, Stage, Verdict
+from tests.support.checkout import QUICKSTART
 
 PROTOCOL = "0" * 64
-QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
 IMAGE = "sha256:1"
 COLLAPSED = Failed(state="failed", stage="forward", cause="told to")
 

@@ -21,8 +21,8 @@ from orchestrator.records import Digest, Failed
 from orchestrator.sandbox import Engine
 from sandbox_image.parser import Inspection
 from sandbox_image.parser import inspect as inspect_one
+from tests.support.checkout import QUICKSTART
 
-QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
 BOUNDS = {"model_tokens": 100, "min_accuracy": 0.3}
 COLLAPSED = Failed(state="failed", stage="forward", cause="RuntimeError: Output size is too small")
 

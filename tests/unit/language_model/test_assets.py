@@ -15,6 +15,7 @@ import pytest
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.language_model import assets
 from orchestrator.records import ModelSpec
+from tests.support.checkout import CHECKOUT
 
 WHEEL = "tiny_model-1.2-py3-none-any.whl"
 
@@ -147,7 +148,7 @@ def offline(home: Path, source: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*command, *overrides, "--cache", str(home / "cache")],
         env=os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"},
-        cwd=Path(__file__).parents[3],
+        cwd=CHECKOUT,
         capture_output=True,
         text=True,
         check=False,

@@ -10,15 +10,14 @@ from orchestrator.cli import main
 from orchestrator.config import load
 from orchestrator.run import RunFolder, run_lock
 from orchestrator.run.chain import JOURNAL
-
-QUICKSTART = str(Path(__file__).parents[3] / "configs" / "quickstart.yaml")
+from tests.support.checkout import QUICKSTART
 
 
 def cycle(tmp_path: Path) -> Result:
     """Run a cycle whose data set can be neither found nor laid out: the cache would lie below a file."""
     (tmp_path / "file").touch()
     folders = ("--run", "test", "--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "file" / "cache"))
-    return CliRunner().invoke(main, ("cycle", "--config", QUICKSTART, *folders))
+    return CliRunner().invoke(main, ("cycle", "--config", str(QUICKSTART), *folders))
 
 
 def test_images_that_cannot_be_had_begin_no_run_and_the_message_says_what_to_do(tmp_path: Path) -> None:
@@ -31,7 +30,7 @@ def test_images_that_cannot_be_had_begin_no_run_and_the_message_says_what_to_do(
 
 
 def test_images_that_can_no_more_be_had_pause_a_run_and_the_message_says_how_it_goes_on(tmp_path: Path) -> None:
-    RunFolder.create(tmp_path / "runs" / "test", load(Path(QUICKSTART)))
+    RunFolder.create(tmp_path / "runs" / "test", load(QUICKSTART))
     done = cycle(tmp_path)
     assert done.exit_code == 1
     assert "The run is paused and keeps all that is complete: put this right" in done.output

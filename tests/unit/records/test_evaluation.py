@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tarfile
-from pathlib import Path
 
 from orchestrator.records import Claimed, Reply, Verdict, canonical
+from tests.support.checkout import CHECKOUT
 
-STUDY = Path(__file__).parents[3] / "results" / "cpu-study" / "cpu-study.tar.xz"
+STUDY = CHECKOUT / "results" / "cpu-study" / "cpu-study.tar.xz"
 
 
 def test_every_verdict_of_the_recorded_study_is_written_as_it_was() -> None:

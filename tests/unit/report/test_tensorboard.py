@@ -21,8 +21,8 @@ from orchestrator.report.tensorboard import LOSS, Tracker, numbers, tracking
 from orchestrator.run import RunFolder
 from orchestrator.sections import TrackerConfig
 from tests.support.bench import Bench, config
+from tests.support.checkout import QUICKSTART
 
-QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
 TENSORBOARD = TrackerConfig(kind="tensorboard")
 Points = list[tuple[int, float]]
 

@@ -10,8 +10,9 @@ from orchestrator.config import load
 from orchestrator.language_model import assets
 from orchestrator.records import ModelSpec, Provenance, canonical, digest
 from orchestrator.run import Ledger, provenance
+from tests.support.checkout import QUICKSTART
 
-CONFIG = load(Path(__file__).parents[3] / "configs" / "quickstart.yaml")
+CONFIG = load(QUICKSTART)
 SANDBOX = {"image": "sha256:abc", "engine": "20.10.24", "runtime": "runc", "seccomp": digest(b"profile"), "kernel": "6"}
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-PROFILE = Path(__file__).parents[3] / "docker" / "seccomp.json"
+from tests.support.checkout import CHECKOUT
+
+PROFILE = CHECKOUT / "docker" / "seccomp.json"
 NEVER = (
     "ptrace process_vm_readv process_vm_writev pidfd_getfd kcmp perf_event_open bpf userfaultfd seccomp "
     "io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key "

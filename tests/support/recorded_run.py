@@ -86,20 +86,25 @@ def _write(run: RunFolder, folder: CycleFolder, count: int, log: bytes) -> None:
     folder.summary.finish()
 
 
-def _one(run: RunFolder, cycle: int, index: int, log: bytes) -> tuple[Completion, Candidate, Verdict, Novelty | None]:
-    name, kind = f"c{cycle:03d}-{index:04d}", index % 6
-    text = "nothing to run" if kind == 0 else program(outcome="passed 0.5", body=cycle * 10_000 + index, words=WORDS)
-    completion = Completion(
+def completed(name: str, *, index: int, cycle: int = 1, text: str = "", tokens: int = 0) -> Completion:
+    """What the model wrote for one candidate."""
+    return Completion(
         candidate_id=name,
         cycle=cycle,
         index=index,
         chunk=index // 16,
         seed=index,
-        text=f"```python\n{text}```\n",
-        tokens=len(text.split()),
+        text=text,
+        tokens=tokens,
         finish="eos",
         measured=CompletionMeasured(seconds=1.0),
     )
+
+
+def _one(run: RunFolder, cycle: int, index: int, log: bytes) -> tuple[Completion, Candidate, Verdict, Novelty | None]:
+    name, kind = f"c{cycle:03d}-{index:04d}", index % 6
+    text = "nothing to run" if kind == 0 else program(outcome="passed 0.5", body=cycle * 10_000 + index, words=WORDS)
+    completion = completed(name, cycle=cycle, index=index, text=f"```python\n{text}```\n", tokens=len(text.split()))
     candidate = _candidate(run, name, text, kind)
     accuracy = (7 * index % 100) / 100
     verdict = _verdict(run, name, kind, accuracy, log)

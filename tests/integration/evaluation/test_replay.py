@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from orchestrator.cli import main
 from orchestrator.evaluation import Submission, prepare
 from orchestrator.loop.assembly import sandbox
-from orchestrator.records import Completion, CompletionMeasured
 from orchestrator.run import RunFolder
 from tests.adversarial.suite import CACHE, CONTROL, FOLDER, config
+from tests.support.recorded_run import completed
 
 pytestmark = pytest.mark.docker
 
@@ -31,19 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = run.cycle(1)
     folder.path.mkdir()
     for index, name in enumerate(SOURCES):
-        folder.completions.append(
-            Completion(
-                candidate_id=name,
-                cycle=1,
-                index=index,
-                chunk=0,
-                seed=0,
-                text="",
-                tokens=0,
-                finish="eos",
-                measured=CompletionMeasured(seconds=0.0),
-            )
-        )
+        folder.completions.append(completed(name, index=index))
     submissions = [Submission(name, source) for name, source in SOURCES.items()]
     with sandbox(run, prepare(settings.protocol, CACHE), cache=tmp_path_factory.mktemp("cache")) as evaluator:
         for evaluation in evaluator.evaluate(submissions):

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from orchestrator.errors import LedgerError
 from orchestrator.records import (
     Claimed,
-    Completion,
-    CompletionMeasured,
     CycleSummary,
     Measured,
     Novelty,
@@ -20,6 +18,7 @@ from orchestrator.records import (
     digest,
 )
 from orchestrator.run import statistics
+from tests.support.recorded_run import completed
 
 PROTOCOL = digest(b"protocol")
 
@@ -117,20 +116,7 @@ def test_counts_that_do_not_add_up_are_refused(generated: int, decisions: list[s
 
 
 def summary_of(verdicts: list[Verdict], novelty: list[Novelty], *, threshold: float | None) -> CycleSummary:
-    completions = [
-        Completion(
-            candidate_id=record.candidate_id,
-            cycle=1,
-            index=index,
-            chunk=0,
-            seed=0,
-            text="",
-            tokens=0,
-            finish="eos",
-            measured=CompletionMeasured(seconds=0.0),
-        )
-        for index, record in enumerate(verdicts)
-    ]
+    completions = [completed(record.candidate_id, index=index) for index, record in enumerate(verdicts)]
     return statistics.summarise(
         cycle=1,
         completions=completions,

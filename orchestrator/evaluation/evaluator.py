@@ -238,7 +238,7 @@ class SandboxEvaluator:
         dossier.add(self._unclaimed.pop(container.id))
         self._running[slot] = container
         if self._attempts.called_off:
-            container.call_off()
+            container.connection.call_off()
         return container
 
     def _call_off(self) -> None:
@@ -247,7 +247,7 @@ class SandboxEvaluator:
         self._slots.close()
         self._pool.call_off()
         for container in list(self._running.values()):
-            container.call_off()
+            container.connection.call_off()
 
     def _start(self, slot: Slot) -> Starting:
         return self._sandbox.starting(train=self._prepared.train_dir, gpu=slot.gpu, slot=slot.index)

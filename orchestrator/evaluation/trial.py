@@ -85,11 +85,11 @@ class Trial:
         self.mark("import", 0.0)
         self._cpu_before = self.container.group.usage().cpu_seconds or 0.0
         job = wire.encode_json(wire.JOB, self.work.job) + wire.encode(wire.SOURCE, self.work.source)
-        self.container.send(job, timeout=self.deadlines.import_)
+        self.container.connection.send(job, timeout=self.deadlines.import_)
         while True:
             allowed = self._allowed(said)
             limit = min(self._began + allowed, self.container.expires)
-            arrival = self.container.receive(deadline=limit)
+            arrival = self.container.connection.receive(deadline=limit)
             if arrival is None or arrival.at > limit:
                 if limit < self._began + allowed:
                     raise InfrastructureError(f"container {self.container.id[:12]} came to the end of its life")
@@ -125,7 +125,8 @@ class Trial:
         self._mark(before, now)
         self.mark(said.stage, max(0.0, now - self._claimed))
         if said.stage == "predict":
-            self.container.send_aside(wire.encode(wire.IMAGES, self.work.images()), timeout=self.deadlines.predict)
+            images = wire.encode(wire.IMAGES, self.work.images())
+            self.container.connection.send_aside(images, timeout=self.deadlines.predict)
 
     def _mark(self, stage: str, now: float) -> None:
         self._seconds[stage] = max(0.0, now - self._began)

@@ -1,39 +1,26 @@
-"""One container, used once: created with every limit, attached before it starts, read within bounds, always removed."""
+"""One container, used once: created with every limit, attached before it starts, always removed."""
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from orchestrator.errors import InfrastructureError, UnkillableError
 from orchestrator.sandbox.cgroup import ControlGroup, Usage
-from orchestrator.sandbox.connection import demultiplex
-from orchestrator.sandbox.engine import Attachment, Engine
+from orchestrator.sandbox.connection import Connection
+from orchestrator.sandbox.engine import Engine
 from orchestrator.sandbox.engine_errors import RefusedError
 from orchestrator.sandbox.lease import container_name
 from orchestrator.sandbox.lockdown import Spec, creation
 from orchestrator.sandbox.readback import check_environment, effective_limits
 from sandbox_image import wire
 
-PROSE_LIMIT = 64 * 1024
-ARRIVALS = 32  # frames that may wait for the host to take them; beyond that the container waits
+LAST_WORDS = 500  # characters of a container's stderr that are shown if it does not get ready
 GRACE = 10  # seconds in which a container that closed its wire may end by itself
 DYING = 30  # seconds in which a container that was killed has to be gone
 SIGKILL_EXIT = 137
 ROOMY = 0.9  # of the memory limit: a peak above it may have been an out-of-memory kill
-POLL = 0.5  # seconds between looks at whether the reader should stop
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """A frame with when it came (host's monotonic clock), or how the stream ended."""
-
-    at: float
-    frame: wire.Frame | None
-    broken: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,39 +34,38 @@ class End:
 
 @dataclass
 class Container:
-    """A live container with its wire. Close it in every case; closing kills, reads the end and removes."""
+    """A live container, which is talked to over `connection`.
+
+    Close it in every case: closing kills it, reads how it ended, and removes it.
+    """
 
     engine: Engine
     spec: Spec
     id: str
     group: ControlGroup
-    born: float
+    connection: Connection
+    born: float = field(default_factory=time.monotonic)
     limits: dict[str, int | float | str] = field(default_factory=dict)
     stuck: bool = False  # whether it outlived its kill
-    prose: bytearray = field(default_factory=bytearray)
-    _attachment: Attachment | None = None
     _ended: End | None = None
-    _arrivals: queue.Queue[Arrival] = field(default_factory=lambda: queue.Queue(maxsize=ARRIVALS))
-    _reader: threading.Thread | None = None
-    _writer: threading.Thread | None = None
-    _closing: threading.Event = field(default_factory=threading.Event)
-    _called_off: threading.Event = field(default_factory=threading.Event)
     _started: float = field(default_factory=time.time)
 
     @classmethod
     def start(cls, engine: Engine, spec: Spec, *, group: ControlGroup) -> Container:
         """Create, attach and start a container named after its control group.
 
-        Nothing is left behind where that fails, unless the engine does not answer.
+        Nothing is left behind if that fails, unless the engine does not answer.
 
         Raises:
             InfrastructureError: the engine refused, or a limit that it reports is not the one that was asked for.
         """
         identity = engine.create(creation(spec, group), name=container_name(group))
-        container = cls(engine=engine, spec=spec, id=identity, group=group, born=time.monotonic())
+        decoder = wire.Decoder(wire.FROM_SUPERVISOR if spec.supervised else wire.FROM_PARSER)
+        connection = Connection(decoder=decoder, name=identity[:12])
+        container = cls(engine=engine, spec=spec, id=identity, group=group, connection=connection)
         try:
-            container._attach()
-            engine.start(container.id)
+            connection.open(engine.attach(identity))
+            engine.start(identity)
             container._read_back()
         except BaseException:
             container.close()
@@ -90,50 +76,6 @@ class Container:
     def expires(self) -> float:
         """When the container ends by itself, on the host's monotonic clock."""
         return self.born + self.spec.life
-
-    @property
-    def waits(self) -> bool:
-        """Whether a container that said that it is ready still waits for its candidate."""
-        return self._arrivals.empty()
-
-    def send(self, data: bytes, *, timeout: float) -> bool:
-        """Send bytes to the container's stdin; False where it does not take them in time or has gone."""
-        attachment = self._attachment
-        if attachment is None:
-            return False
-        try:
-            with attachment.stream.dup() as writer:
-                writer.settimeout(timeout)
-                writer.sendall(data)
-        except OSError:
-            return False
-        return True
-
-    def send_aside(self, data: bytes, *, timeout: float) -> None:
-        """Send as `send` does, in a thread, so that what the container says meanwhile can be received."""
-        options = {"data": data, "timeout": timeout}
-        self._writer = threading.Thread(target=self.send, kwargs=options, name=f"send-{self.id[:12]}", daemon=True)
-        self._writer.start()
-
-    def receive(self, *, deadline: float) -> Arrival | None:
-        """Return the next frame or the end of the stream; None where `deadline` (monotonic) passes first.
-
-        Raises:
-            InfrastructureError: the conversation was called off.
-        """
-        try:
-            arrival = self._arrivals.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            arrival = None
-        if self._called_off.is_set():
-            raise InfrastructureError("the evaluation was called off")
-        return arrival
-
-    def call_off(self) -> None:
-        """Make whoever talks to the container stop at once, and close it; from any thread."""
-        self._called_off.set()
-        with contextlib.suppress(queue.Full):  # then the reader of the queue is awake anyway
-            self._arrivals.put_nowait(Arrival(at=time.monotonic(), frame=None))
 
     def close_silent(self) -> End:
         """Close a container that ended without a word, where that was the candidate's doing.
@@ -169,17 +111,12 @@ class Container:
             return self._ended
         if self.stuck:
             return self.remains()
-        self._closing.set()
+        self.connection.stop()
         try:
             self._ended = self._end(grace)
             return self._ended
         finally:
-            if self._attachment is not None:
-                self._attachment.close()
-                self._attachment = None
-            for thread in (self._reader, self._writer):
-                if thread is not None:
-                    thread.join(timeout=5)
+            self.connection.close()
             self.group.remove()
 
     def vanished(self) -> bool:
@@ -224,50 +161,6 @@ class Container:
     def _had_room(self, usage: Usage) -> bool:
         return usage.peak_memory is not None and usage.peak_memory < ROOMY * self.spec.limits.memory
 
-    def _attach(self) -> None:
-        self._attachment = self.engine.attach(self.id)
-        self._attachment.stream.settimeout(POLL)
-        self._reader = threading.Thread(target=self._read, name=f"wire-{self.id[:12]}", daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        """Take apart the engine's multiplexed stream, then the frames in it; runs in a thread of its own."""
-        decoder = wire.Decoder(wire.FROM_SUPERVISOR if self.spec.supervised else wire.FROM_PARSER)
-        raw = bytearray()
-        broken = None
-        while not self._closing.is_set():
-            try:
-                data = self._attachment.stream.recv(1 << 18) if self._attachment else b""
-            except TimeoutError:
-                continue
-            except OSError:
-                break
-            if not data:
-                break
-            raw += data
-            try:
-                for stream, payload in demultiplex(raw):
-                    self._take(stream, payload, decoder)
-            except wire.WireError as error:
-                broken = str(error)
-                break
-        self._arrive(Arrival(at=time.monotonic(), frame=None, broken=broken))
-
-    def _take(self, stream: int, payload: bytes, decoder: wire.Decoder) -> None:
-        if stream == 1:
-            now = time.monotonic()
-            for frame in decoder.feed(payload):
-                self._arrive(Arrival(at=now, frame=frame))
-        elif len(self.prose) < PROSE_LIMIT:
-            self.prose += payload[: PROSE_LIMIT - len(self.prose)]
-
-    def _arrive(self, arrival: Arrival) -> None:
-        """Hand a frame over; while nobody takes any, what the container still says waits inside it."""
-        while not self._closing.is_set():
-            with contextlib.suppress(queue.Full):
-                self._arrivals.put(arrival, timeout=POLL)
-                return
-
     def _read_back(self) -> None:
         shown = self.engine.inspect(self.id)
         if shown is None:
@@ -282,11 +175,11 @@ def await_ready(container: Container, *, seconds: float) -> dict[str, object]:
     Raises:
         InfrastructureError: it did not, which is nobody's fault but ours; the container is closed.
     """
-    arrival = container.receive(deadline=time.monotonic() + seconds)
-    with contextlib.suppress(wire.WireError):
+    arrival = container.connection.receive(deadline=time.monotonic() + seconds)
+    with suppress(wire.WireError):
         if arrival is not None and arrival.frame is not None and arrival.frame.kind == wire.READY:
             return arrival.frame.json()
     end = container.close()
-    prose = bytes(container.prose).decode("utf-8", "replace").strip()[-500:]
+    prose = bytes(container.connection.prose).decode("utf-8", "replace").strip()[-LAST_WORDS:]
     happened = f"was not ready after {seconds:g} s" if arrival is None else "ended before it was ready"
     raise InfrastructureError(f"a sandbox container {happened} (exit code {end.exit_code}): {prose or 'no output'}")

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.records import Count, Record
-from orchestrator.sandbox.container import ARRIVALS, Container, await_ready
+from orchestrator.sandbox.connection import ARRIVALS
+from orchestrator.sandbox.container import Container, await_ready
 from sandbox_image import wire
 
 LAST_SECONDS = 60.0  # of a parser container's life, in which it takes no new program
@@ -83,7 +84,7 @@ class Parser:
     ) -> None:
         self._closed = True
         if self._starting is not None:
-            self._starting.call_off()
+            self._starting.connection.call_off()
         with self._changing:
             self._retire()
 
@@ -148,7 +149,7 @@ class Parser:
         self._used += 1
         job = wire.encode_json(wire.JOB, {**switches, "shingle": self._shingle})
         timeout = max(SHORTEST, until - time.monotonic())
-        return container.send(job + wire.encode(wire.SOURCE, source), timeout=timeout)
+        return container.connection.send(job + wire.encode(wire.SOURCE, source), timeout=timeout)
 
     def _answer(self, container: Container, source: bytes, deadline: float) -> Parsed:
         """Take down what is said of `source`, the first of the programs that were sent and not answered."""
@@ -163,7 +164,7 @@ class Parser:
     def _hear(self, container: Container, source: bytes, deadline: float) -> Parsed:
         blobs: dict[bytes, bytes] = {}
         while True:
-            arrival = container.receive(deadline=deadline)
+            arrival = container.connection.receive(deadline=deadline)
             if arrival is None or arrival.at > deadline:
                 return Parsed(state="timeout", stage="parse", cause=f"parsing took longer than {self._deadline:g} s")
             if arrival.frame is None:
@@ -205,7 +206,7 @@ class Parser:
         container = self._starting = self._start()
         try:
             if self._closed:
-                container.call_off()
+                container.connection.call_off()
             await_ready(container, seconds=self._ready)
         except BaseException:
             container.close()

@@ -103,7 +103,7 @@ class Pool:
         """Start no more containers and end those that are not ready: who waits for one gets InfrastructureError."""
         self._closing.set()
         for container in list(self._starting.values()):
-            container.call_off()
+            container.connection.call_off()
 
     def claim(self, slot: Slot) -> Container:
         """Return a ready container for `slot`, for one use, and start the next one.
@@ -124,7 +124,7 @@ class Pool:
             finally:
                 if self._ahead != "nothing" and not self._closing.is_set():
                     self._prepare(slot)
-            if container.waits and self._lasts(container):
+            if container.connection.quiet and self._lasts(container):
                 return container
             _discard(container)
         raise InfrastructureError("containers that were ready end before a candidate can claim them")
@@ -149,10 +149,10 @@ class Pool:
         starting = self._start(slot)
         self._starting[slot] = starting.container
         if self._closing.is_set():
-            starting.container.call_off()
+            starting.container.connection.call_off()
         container = starting.ready()
         if self._ahead == "optimizers":
-            container.send(wire.encode(wire.WARM, b""), timeout=TOLD)
+            container.connection.send(wire.encode(wire.WARM, b""), timeout=TOLD)
         return container
 
     def _keep(self) -> None:
@@ -182,7 +182,7 @@ class Pool:
                 container = _there(waiting)
                 if container is not None and slot not in self._told:
                     self._told.add(slot)
-                    container.send(wire.encode(wire.WARM, b""), timeout=TOLD)
+                    container.connection.send(wire.encode(wire.WARM, b""), timeout=TOLD)
                     break
 
 

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from orchestrator.sandbox import Parser
-from orchestrator.sandbox.container import Arrival, Container
+from orchestrator.sandbox.connection import Arrival, Connection
+from orchestrator.sandbox.container import Container
 from sandbox_image import wire
 from sandbox_image.parser import inspect
 
@@ -19,15 +20,17 @@ DEADLINE = 0.05
 
 
 class ParserContainer:
-    """Answers each program as soon as it is sent; `log` holds what was sent to every container, in order.
+    """A container, and its connection, that answers each program as soon as it is sent.
 
-    A `mute` one never says that it is ready. A `narrow` one takes no program while so many answers are not heard.
+    `log` holds what was sent to every container, in order. A `mute` one never says that it is ready. A `narrow` one
+    takes no program while so many answers are not heard.
     """
 
     def __init__(self, log: list[list[bytes]], *, mute: bool = False, narrow: int | None = None) -> None:
         self._narrow = narrow
         self.sent: list[bytes] = []
         log.append(self.sent)
+        self.connection = cast("Connection", self)
         self.closed = False
         self.expires = time.monotonic() + 10_000
         self.prose = bytearray()

@@ -12,7 +12,8 @@ import pytest
 
 from orchestrator.errors import InfrastructureError
 from orchestrator.evaluation.trial import Trial, Work
-from orchestrator.sandbox.container import Arrival, Container
+from orchestrator.sandbox.connection import Arrival, Connection
+from orchestrator.sandbox.container import Container
 from orchestrator.sections import Deadlines
 from sandbox_image import wire
 
@@ -33,7 +34,7 @@ SHORT = Deadlines.model_validate({"import": 0.05})
 
 
 class Scripted:
-    """A container that says what it was told to, then nothing."""
+    """A container, and its connection, that says what it was told to, then nothing."""
 
     id = "0123456789abcdef"
     limits: dict[str, Any] = {}  # noqa: RUF012 - as `Container` has it
@@ -43,6 +44,7 @@ class Scripted:
         frames = wire.Decoder(wire.FROM_SUPERVISOR).feed(b"".join(said))
         self.arrivals = [Arrival(at=time.monotonic(), frame=frame) for frame in frames]
         self.expires = time.monotonic() + 1000
+        self.connection = cast("Connection", self)
         self.closed = False
 
     def send(self, data: bytes, *, timeout: float) -> bool:

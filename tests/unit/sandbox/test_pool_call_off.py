@@ -11,7 +11,8 @@ import pytest
 from orchestrator.errors import InfrastructureError
 from orchestrator.machine import Headroom
 from orchestrator.sandbox import Parser, Pool
-from orchestrator.sandbox.container import Arrival, Container
+from orchestrator.sandbox.connection import Arrival, Connection
+from orchestrator.sandbox.container import Container
 from orchestrator.sandbox.pool import Starting
 from orchestrator.sandbox.slots import Slot
 
@@ -24,6 +25,7 @@ class Unready:
     def __init__(self) -> None:
         self.off = threading.Event()
         self.container = cast("Container", self)
+        self.connection = cast("Connection", self)
 
     def call_off(self) -> None:
         self.off.set()
@@ -59,6 +61,7 @@ class Mute:
 
     def __init__(self) -> None:
         self.off, self.closed = threading.Event(), threading.Event()
+        self.connection = cast("Connection", self)
 
     def call_off(self) -> None:
         self.off.set()

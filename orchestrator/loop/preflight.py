@@ -62,6 +62,11 @@ def _of_the_language_model(config: Config) -> Iterator[str]:
     llm = config.llm
     if llm.sampler == "model":
         yield from _said_by(lambda: assets.check(llm.model))
+        if missing := assets.missing_packages():
+            yield (
+                f"llm.sampler is model, and {', '.join(missing)} are not installed: pip install nn-orchestrate (the"
+                " light set evaluates programs and reads runs), or set llm.sampler to corpus and llm.finetune to false"
+            )
     messages = prompts.asked(config)
     asked = TEMPLATE + sum(len(message.content) for message in messages) // CHARACTERS
     if llm.finetune and llm.iterate and llm.decoding.max_new_tokens + asked > llm.sft.max_length:

@@ -26,6 +26,7 @@ PACKAGES = (
     "docker",
     "gguf",
     "nn-orchestrate",
+    "nn-orchestrate-light",
     "numpy",
     "peft",
     "pydantic",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from pydantic_core import from_json
 
@@ -15,8 +13,7 @@ from orchestrator.errors import InfrastructureError
 
 MODELS = "ab/nn/nn/"
 TRIALS = "ab/nn/stat/train/"
-LOCAL_HEADER = struct.Struct("<4s22xHH")
-MEMBER_LIMIT = 64 << 20
+MEMBER_LIMIT = 64 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -59,21 +56,21 @@ def read(wheel: Path) -> Lemur:
         InfrastructureError: the file cannot be read, or is not an nn-dataset wheel.
     """
     try:
-        with zipfile.ZipFile(wheel) as archive, wheel.open("rb") as stream:
+        with zipfile.ZipFile(wheel) as archive:
             sources: dict[str, bytes] = {}
             best: dict[str, float] = {}
             trials = best_rows = 0
             for member in archive.infolist():
                 name = member.filename
                 if name.startswith(TRIALS) and name.endswith(".json"):
-                    accuracies = [record["accuracy"] for record in from_json(_content(stream, member))]
+                    accuracies = [record["accuracy"] for record in from_json(_content(archive, member))]
                     trials += len(accuracies)
                     if accuracies:
                         best_rows += accuracies.count(max(accuracies))
                         _note_best(best, trial_file(name), max(accuracies))
                 elif name.startswith(MODELS) and name.endswith(".py") and "/" not in name.removeprefix(MODELS):
-                    sources[name.removeprefix(MODELS).removesuffix(".py")] = _content(stream, member)
-    except (OSError, ValueError, KeyError, TypeError, zlib.error, struct.error, zipfile.BadZipFile) as error:
+                    sources[name.removeprefix(MODELS).removesuffix(".py")] = _content(archive, member)
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise InfrastructureError(f"{wheel}: cannot be read as the LEMUR wheel: {error}; fetch it again") from error
     sources.pop("__init__", None)
     if not sources:
@@ -98,22 +95,7 @@ def _note_best(best: dict[str, float], file: TrialFile, accuracy: float) -> None
         best[file.model] = max(accuracy, best.get(file.model, accuracy))
 
 
-def _content(stream: BinaryIO, member: zipfile.ZipInfo) -> bytes:
-    """Return a member's bytes; a hundred thousand small ones take a third of the time that `ZipFile.read` takes."""
-    if max(member.file_size, member.compress_size) > MEMBER_LIMIT:
+def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    if member.file_size > MEMBER_LIMIT:
         raise ValueError(f"{member.filename} is larger than {MEMBER_LIMIT} bytes")
-    stream.seek(member.header_offset)
-    magic, name, extra = LOCAL_HEADER.unpack(stream.read(LOCAL_HEADER.size))
-    if magic != b"PK\x03\x04":
-        raise ValueError(f"{member.filename} has no local header")
-    stream.seek(name + extra, 1)
-    packed = stream.read(member.compress_size)
-    if member.compress_type == zipfile.ZIP_STORED:
-        content = packed
-    elif member.compress_type == zipfile.ZIP_DEFLATED:
-        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.file_size + 1)
-    else:
-        raise ValueError(f"{member.filename} is compressed in an unknown way")
-    if len(content) != member.file_size or zlib.crc32(content) != member.CRC:
-        raise ValueError(f"{member.filename} is damaged")
-    return content
+    return archive.read(member)

@@ -14,7 +14,7 @@ from typing import Protocol, Self
 from pydantic import ValidationError
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.records import Digest, canonical
+from orchestrator.records import Digest, canonical, digest
 from orchestrator.sandbox import Parsed
 from orchestrator.sandbox.parser import Findings
 
@@ -25,10 +25,10 @@ LASTING = frozenset({"ok", "syntax_error", "contract"})  # what a parser would s
 LOCK_SECONDS = 10.0  # to wait while another build writes
 TABLE = (
     "create table if not exists inspections"
-    " (key blob primary key, checksum blob, findings blob, program blob, stripped blob, shingles blob) without rowid"
+    " (key blob primary key, checksum text, findings blob, program blob, stripped blob, shingles blob) without rowid"
 )
 
-Row = tuple[bytes, bytes, bytes, bytes | None, bytes | None, bytes]
+Row = tuple[bytes, Digest, bytes, bytes | None, bytes | None, bytes]
 
 
 class Inspect(Protocol):
@@ -156,6 +156,9 @@ def _parsed(row: Row, source: bytes) -> Parsed | None:
     return Parsed(program=source if program is None else program, stripped=stripped, shingles=shingles, **dict(found))
 
 
-def _checksum(*columns: bytes | None) -> bytes:
-    sums = (b"" if column is None else hashlib.sha256(column).digest() for column in columns)
-    return hashlib.sha256(b"".join(part.ljust(1, b"-") for part in sums)).digest()
+def _checksum(*columns: bytes | None) -> Digest:
+    """Return what tells a damaged row: SQLite looks at no content, and with `synchronous` off a power cut may tear it.
+
+    A wrong shingle would decide about near-duplicates unseen. The sums take 3 % of a build that inspects nothing.
+    """
+    return digest(canonical([None if column is None else digest(column) for column in columns]))

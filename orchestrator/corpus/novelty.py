@@ -11,7 +11,6 @@ from orchestrator.records import Neighbour
 from orchestrator.sections import NoveltyConfig
 
 SCHEME = "affine64"
-PERMUTED = 32  # permutations that are applied at a time: what they give stays in the processor's cache
 
 Shingles = npt.NDArray[np.uint64]
 Signature = npt.NDArray[np.uint64]
@@ -49,10 +48,7 @@ class Index:
     def __init__(self, config: NoveltyConfig) -> None:
         from datasketch import MinHash
 
-        blank = MinHash(num_perm=config.permutations, seed=config.seed, scheme=SCHEME, hashfunc=int)
-        factors, terms = blank.permutations
-        self._factors = np.asarray(factors, dtype=np.uint64)[:, None]
-        self._terms = np.asarray(terms, dtype=np.uint64)[:, None]
+        self._blank = MinHash(num_perm=config.permutations, seed=config.seed, scheme=SCHEME, hashfunc=int)
         self._signatures: Signature = np.empty((64, config.permutations), dtype=np.uint64)
         self._ids: list[str] = []
         self._sets: list[Shingles] = []
@@ -63,13 +59,9 @@ class Index:
     def sketch(self, shingles: bytes) -> Sketch:
         """Return what `shingles` (little-endian 64-bit hashes) look like to this index; it takes linear time."""
         members = as_set(shingles)
-        signature = np.full(len(self._factors), np.iinfo(np.uint64).max, dtype=np.uint64)
-        if members.size:
-            mixed = _mixed(members)
-            for start in range(0, len(signature), PERMUTED):
-                rows = slice(start, start + PERMUTED)
-                signature[rows] = (self._factors[rows] * mixed + self._terms[rows]).min(axis=1)
-        return Sketch(members=members, signature=signature)
+        minhash = self._blank.copy()
+        minhash.update_batch(members.tolist())
+        return Sketch(members=members, signature=minhash.hashvalues)
 
     def add(self, entry_id: str, shingles: bytes | Sketch) -> None:
         """Add a program under a name; names are only handed back and need not differ."""
@@ -96,13 +88,3 @@ class Index:
 
     def _sketched(self, shingles: bytes | Sketch) -> Sketch:
         return shingles if isinstance(shingles, Sketch) else self.sketch(shingles)
-
-
-def _mixed(hashes: Shingles) -> Shingles:
-    """Return `hashes` spread evenly by MurmurHash3's 64-bit finalizer, as datasketch does before it permutes."""
-    mixed = hashes ^ (hashes >> np.uint64(33))
-    mixed *= np.uint64(0xFF51AFD7ED558CCD)
-    mixed ^= mixed >> np.uint64(33)
-    mixed *= np.uint64(0xC4CEB9FE1A85EC53)
-    mixed ^= mixed >> np.uint64(33)
-    return mixed

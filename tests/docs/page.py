@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.docs import commands, configuration
+from tests.docs import commands, configuration, library
 from tests.support.checkout import CHECKOUT
 
 DOCS = CHECKOUT / "docs"
@@ -30,4 +30,5 @@ class Page:
 PAGES = (
     Page(DOCS / "configuration.md", configuration.reference),
     Page(DOCS / "commands.md", commands.reference),
+    Page(DOCS / "library.md", library.reference),
 )

@@ -1,7 +1,8 @@
 """Takes the pictures in docs/images/ of real commands on a real terminal: `python -m tests.docs.pictures`.
 
 `evaluate.svg` shows the four programs of docs/examples/, `cycle.svg` a cycle of a few candidates while it evaluates
-them, `report.png` the page about the study of results/cpu-study/. They need what the quickstart needs, and Chromium.
+them, `accuracy.png` a figure about the study of results/cpu-study/, `report.png` the page about it. They need what the
+quickstart needs, and Chromium.
 Nothing is drawn by hand: a picture shows what a pseudo-terminal or the browser was given.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import pty
 import re
-import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -107,30 +108,41 @@ def evaluate() -> None:
 
 
 def cycle() -> None:
-    """Picture a cycle of a few candidates while it evaluates them."""
+    """Picture the tutorial's cycle while it evaluates its candidates."""
     with tempfile.TemporaryDirectory() as runs:
-        small = "--set budget.candidates=8 --set budget.chunk=8 --set corpus.entries=8"
-        command = ("cycle", "--config", "configs/quickstart.yaml", "--runs", runs, *shlex.split(small))
+        command = ("cycle", "--config", "tour", "--runs", runs)
         screen = shown(command, wanted=lambda text: bool(re.search(r"evaluated\W+[4-7]\b", text)))
-    save(screen, "orchestrate cycle --config configs/quickstart.yaml", "cycle")
+    save(screen, "orchestrate cycle --config tour", "cycle")
+
+
+def reported(names: Sequence[str], folder: Path) -> Path:
+    """Report on runs of the study, and return the report's folder."""
+    runs, out = folder / "runs", folder / "report"
+    for name in names:
+        with tarfile.open(CHECKOUT / "results" / "cpu-study" / f"{name}.tar.xz") as archive:
+            archive.extractall(runs, filter="data")
+    shown(("report", *names, "--runs", str(runs), "--out", str(out)))
+    return out
+
+
+def accuracy() -> None:
+    """Take the report's figure of accuracy, of the study and of the same without iteration."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = reported(("cpu-study", "cpu-study-no-iteration"), Path(folder))
+        shutil.copy(out / "figures" / "accuracy.png", IMAGES / "accuracy.png")
 
 
 def report() -> None:
     """Picture the page about the study."""
     with tempfile.TemporaryDirectory() as folder:
-        runs, out = Path(folder, "runs"), Path(folder, "report")
-        for name in STUDY:
-            with tarfile.open(CHECKOUT / "results" / "cpu-study" / f"{name}.tar.xz") as archive:
-                archive.extractall(runs, filter="data")
-        shown(("report", *STUDY, "--runs", str(runs), "--out", str(out)))
-        picture = IMAGES / "report.png"
+        out, picture = reported(STUDY, Path(folder)), IMAGES / "report.png"
         size = f"--window-size={PAGE[0]},{PAGE[1]}"
         profile = f"--user-data-dir={Path(folder, 'profile')}"
         subprocess.run([*BROWSER.split(), size, profile, f"--screenshot={picture}", (out / "report.html").as_uri()],
                        check=True, capture_output=True)  # fmt: skip
 
 
-PICTURES = {"evaluate": evaluate, "cycle": cycle, "report": report}
+PICTURES = {"evaluate": evaluate, "cycle": cycle, "accuracy": accuracy, "report": report}
 
 
 @click.command()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from orchestrator.escape import plain
 from orchestrator.records import Candidate, Claimed, Digest, Execution, Failed, Measured, Passed, Reply, Verdict, digest
+from orchestrator.run import grading
 
 
 @dataclass(frozen=True)
@@ -138,20 +139,20 @@ def _failed_by_itself(execution: Execution, reply: Reply, *, gpu: bool) -> Faile
 
 
 def _graded(reply: Reply, answers: Answers) -> Passed | Failed:
-    expected = 2 * len(answers.labels)
-    found = -1 if reply.predictions is None else len(reply.predictions)
-    if found != expected:
-        return Failed(state="failed", stage="predict", cause=f"{max(found, 0)} bytes of predictions, not {expected}")
-    restored = np.frombuffer(_restored(reply, answers) or b"", dtype="<u2")
-    if restored.size and int(restored.max()) >= answers.classes:
-        return Failed(state="failed", stage="predict", cause=f"class {int(restored.max())} of {answers.classes}")
-    return Passed(accuracy=float(np.mean(restored == answers.labels)))
+    try:
+        predictions = _restored(reply, answers)
+        accuracy = grading.accuracy(predictions, labels=answers.labels, classes=answers.classes)
+    except ValueError as error:
+        return Failed(state="failed", stage="predict", cause=str(error))
+    return Passed(accuracy=accuracy)
 
 
-def _restored(reply: Reply, answers: Answers) -> bytes | None:
-    if reply.predictions is None:
-        return None
-    sent = np.frombuffer(reply.predictions, dtype="<u2")
+def _restored(reply: Reply, answers: Answers) -> bytes:
+    """Return the predictions in the order of the labels; those of another number stay in their own."""
+    said = reply.predictions or b""
+    if len(said) != 2 * len(answers.order):
+        return said
+    sent = np.frombuffer(said, dtype="<u2")
     restored = np.empty_like(sent)
     restored[answers.order] = sent
     return restored.tobytes()

@@ -210,10 +210,16 @@ def model_hash(spec: ModelSpec, cache: Path) -> str | None:
         return f"sha256:{file_digest(path)}"
     if path.is_dir():
         return f"sha256:{digest(canonical(digests(path)))}"
+    found = hub_file(spec, "config.json")
+    return None if found is None else f"commit:{found.parent.name}"
+
+
+def hub_file(spec: ModelSpec, name: str) -> Path | None:
+    """Return where the hub's own cache holds a file of a model that is named by its id; None if it does not."""
     from huggingface_hub import try_to_load_from_cache
 
     try:
-        found = try_to_load_from_cache(spec.source, "config.json", revision=spec.revision)
+        found = try_to_load_from_cache(spec.source, name, revision=spec.revision)
     except ValueError:  # not an id of the hub
         return None
-    return f"commit:{Path(found).parent.name}" if isinstance(found, str) else None
+    return Path(found) if isinstance(found, str) else None

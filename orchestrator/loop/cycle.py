@@ -189,18 +189,11 @@ class Loop:
 
     def _summarise(self, folder: CycleFolder, corpus: Sequence[Entry]) -> None:
         self._observe(StageBegins(cycle=folder.number, name="summarise"))
-        before = len(corpus) if self._config.llm.iterate else len(self._run.corpus.read())
-        after = before + len(folder.entries.read()) if self._config.llm.iterate else before
-        summary = statistics.summarise(
-            cycle=folder.number,
-            completions=folder.completions.read(),
-            verdicts=folder.verdicts.read(),
-            novelty=folder.novelty.read(),
-            adapter=next(iter(folder.adapter.read()), None),
-            threshold=self._config.admission.reported,
-            corpus=(before, after),
-            guessing=(self._parts.chance, self._parts.majority),
-            protocol=self._config.protocol.hash(),
+        summary = statistics.of_cycle(
+            folder,
+            self._config,
+            corpus=(len(self._run.corpus.read()), len(corpus)),
+            guessing=Guessing(chance=self._parts.chance, majority=self._parts.majority),
             functional=counted(self._run, folder.number),
         )
         if not folder.summary.read():

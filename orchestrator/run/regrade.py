@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from orchestrator.config import Config
 from orchestrator.errors import LedgerError
+from orchestrator.progress import Guessing
 from orchestrator.records import Decision, Digest, Novelty, Tally, Verdict
 from orchestrator.records.candidate import candidate_id
-from orchestrator.run import statistics
+from orchestrator.run import grading, statistics
 from orchestrator.run.folder import CycleFolder
 
 Get = Callable[[Digest], bytes]
@@ -35,12 +36,7 @@ class Labels:
         Raises:
             ValueError: another number of predictions, or one that is no class.
         """
-        found = np.frombuffer(predictions, dtype="<u2")
-        if len(found) != len(self.labels):
-            raise ValueError(f"{len(found)} predictions for {len(self.labels)} labels")
-        if found.size and int(found.max()) >= self.classes:
-            raise ValueError(f"class {int(found.max())} of {self.classes}")
-        return float(np.mean(found == self.labels))
+        return grading.accuracy(predictions, labels=self.labels, classes=self.classes)
 
 
 @dataclass(frozen=True)
@@ -155,19 +151,8 @@ def _check_summary(folder: CycleFolder, config: Config, *, corpus: tuple[int, in
     (summary, *more), where = folder.summary.read(), f"{folder.summary.path}, line 1"
     if more:
         raise LedgerError(f"{folder.summary.path}, line 2: is a second summary")
-    seeds, before = corpus
-    grows = config.llm.iterate
-    derived = statistics.summarise(
-        cycle=folder.number,
-        completions=folder.completions.read(),
-        verdicts=folder.verdicts.read(),
-        novelty=folder.novelty.read(),
-        adapter=None,
-        threshold=config.admission.reported,
-        corpus=(before, before + len(folder.entries.read())) if grows else (seeds, seeds),
-        guessing=(summary.chance, summary.majority),
-        protocol=config.protocol.hash(),
-    )
+    guessing = Guessing(summary.chance, summary.majority)
+    derived = statistics.of_cycle(folder, config, corpus=corpus, guessing=guessing)
     found, due = (one.model_dump(exclude=NOT_DERIVED) for one in (summary, derived))
     for key, value in due.items():
         if not _equal(found[key], value):

@@ -6,9 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median, stdev
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import LedgerError
 from orchestrator.records import Adapter, Completion, CycleSummary, Interval, Novelty, Verdict
+
+if TYPE_CHECKING:
+    from orchestrator.config import Config
+    from orchestrator.progress import Guessing
+    from orchestrator.run.folder import CycleFolder
 
 CONFIDENCE = 0.95
 
@@ -83,6 +89,33 @@ def terminal_states(*, generated: int, verdicts: Sequence[Verdict], novelty: Seq
     return dict(sorted(states.items()))
 
 
+def of_cycle(
+    folder: CycleFolder,
+    config: Config,
+    *,
+    corpus: tuple[int, int],
+    guessing: Guessing,
+    functional: tuple[int | None, int | None] = (None, None),
+) -> CycleSummary:
+    """Return the numbers of a finished cycle from its ledgers; see `summarise`.
+
+    `corpus` is the number of seeds, and of entries before the cycle.
+    """
+    seeds, before = corpus
+    return summarise(
+        cycle=folder.number,
+        completions=folder.completions.read(),
+        verdicts=folder.verdicts.read(),
+        novelty=folder.novelty.read(),
+        adapter=next(iter(folder.adapter.read()), None),
+        threshold=config.admission.reported,
+        corpus=(before, before + len(folder.entries.read())) if config.llm.iterate else (seeds, seeds),
+        guessing=(guessing.chance, guessing.majority),
+        protocol=config.protocol.hash(),
+        functional=functional,
+    )
+
+
 def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds it
     *,
     cycle: int,
@@ -98,7 +131,8 @@ def summarise(  # noqa: PLR0913 - the ledgers of one cycle, and what surrounds i
 ) -> CycleSummary:
     """Return the numbers of one cycle (paper, Section 3 and Appendix K); quarantined candidates are in no rate.
 
-    `corpus` counts entries before and after, `guessing` is chance and majority class, `functional` as `twins.counted`.
+    `corpus` counts entries before and after, `guessing` is chance and majority class, `functional` what
+    `functional_duplicates.counted` returns.
 
     Raises:
         LedgerError: the counts do not add up to the number of completions.

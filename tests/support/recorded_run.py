@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.config import parse
 from orchestrator.loop.fakes import fake_entry, program
+from orchestrator.progress import Guessing
 from orchestrator.records import (
     Candidate,
     Claimed,
@@ -67,17 +68,11 @@ def _write(run: RunFolder, folder: CycleFolder, count: int, log: bytes) -> None:
     folder.novelty.extend(novelty)
     admitted = [part for part in parts if part[3] is not None and part[3].decision == "admitted"]
     folder.entries.extend([_entry(run, *part) for part in admitted])
-    before = len(run.corpus_before(folder.number))
-    summary = statistics.summarise(
-        cycle=folder.number,
-        completions=folder.completions.read(),
-        verdicts=folder.verdicts.read(),
-        novelty=novelty,
-        adapter=None,
-        threshold=0.5,
-        corpus=(before, before + len(admitted)),
-        guessing=(0.1, 0.1),
-        protocol=run.config.protocol.hash(),
+    summary = statistics.of_cycle(
+        folder,
+        run.config,
+        corpus=(len(run.corpus.read()), len(run.corpus_before(folder.number))),
+        guessing=Guessing(0.1, 0.1),
         functional=counted(run, folder.number),
     )
     folder.summary.append(summary)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.language_model.assets import PYPI, wheels
+from orchestrator.language_model.assets import PYPI, hub_file, wheels
 from orchestrator.records import ModelSpec
 
 OSI = "License :: OSI Approved :: "
@@ -68,7 +68,7 @@ def of_model(spec: ModelSpec, cache: Path) -> Licence:
     path = Path(spec.source).expanduser()
     if path.is_file():
         return _of_gguf(path)
-    card = path / "README.md" if path.is_dir() else _hub_card(spec)
+    card = path / "README.md" if path.is_dir() else hub_file(spec, "README.md")
     if card is None or not card.is_file():
         return Licence(None, "the model's card is not on this machine")
     words = _front_matter(card).get("license")
@@ -99,16 +99,6 @@ def _of_gguf(path: Path) -> Licence:
         raise InfrastructureError(f"{path}: is no readable GGUF file: {error}") from error
     words = None if stated is None else str(stated.contents())
     return Licence(words, f"general.license of {path.name}")
-
-
-def _hub_card(spec: ModelSpec) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    try:
-        found = try_to_load_from_cache(spec.source, "README.md", revision=spec.revision)
-    except ValueError:  # not an id of the hub
-        return None
-    return Path(found) if isinstance(found, str) else None
 
 
 def _front_matter(card: Path) -> dict[str, object]:

@@ -251,7 +251,8 @@ def test_without_labels_it_is_said_that_nothing_was_graded(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("predictions", "said"), [(b"\0\0" * (LABELS - 1), "999 predictions"), (b"\x0a\0" * LABELS, "class 10 of 10")]
+    ("predictions", "said"),
+    [(b"\0\0" * (LABELS - 1), "1998 bytes of predictions"), (b"\x0a\0" * LABELS, "class 10 of 10")],
 )
 def test_predictions_that_do_not_fit_the_labels_cannot_be_graded(predictions: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):

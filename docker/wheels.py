@@ -2,7 +2,8 @@
 
 `nn-orchestrate` is the whole project. `nn-orchestrate-light` is the same code without the packages that only the
 language model's worker and torchvision's data sets need: who evaluates programs, audits runs and reports on them needs
-none of these on the host. It is a distribution of its own because an extra cannot take a dependency away.
+none of these on the host. It is a distribution of its own because an extra cannot take a dependency away; its extra
+`whole` brings them back.
 """
 
 from __future__ import annotations
@@ -46,8 +47,11 @@ def wheel(out: Path, *, light: bool = False) -> Path:
 def lightened(project: str) -> str:
     """Return the text of pyproject.toml under the light name and without the heavy dependencies."""
     heavy = tuple(f'  "{name}>=' for name in HEAVY)
-    lines = [line for line in project.splitlines() if not line.startswith(heavy)]
-    return "\n".join(lines).replace(f'name = "{NAME}"', f'name = "{LIGHT}"') + "\n"
+    lines = project.splitlines()
+    gone = "\n".join(line for line in lines if line.startswith(heavy))
+    kept = "\n".join(line for line in lines if not line.startswith(heavy)) + "\n"
+    extras = "[project.optional-dependencies]\n"
+    return kept.replace(f'name = "{NAME}"', f'name = "{LIGHT}"').replace(extras, f"{extras}whole = [\n{gone}\n]\n")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -106,9 +107,26 @@ def parse(data: dict[str, Any], *, origin: str) -> Config:
     try:
         return Config.model_validate_json(canonical(data))
     except ValidationError as error:
-        raise ConfigError(f"{origin}: " + "; ".join(issues(error, whole="config"))) from error
+        told = zip(issues(error, whole="config"), error.errors(), strict=True)
+        said = (text + (_meant(issue["loc"]) if issue["type"] == "extra_forbidden" else "") for text, issue in told)
+        raise ConfigError(f"{origin}: " + "; ".join(said)) from error
     except (TypeError, ValueError) as error:  # YAML knows infinities, and keys and values of other kinds
         raise ConfigError(f"{origin}: write text, finite numbers, lists and sections only: {error}") from error
+
+
+def _meant(place: Sequence[str | int]) -> str:
+    """Return the question whether another key of that section was meant; nothing if none is like it."""
+    *sections, wrong = place
+    found: Any = Config
+    for section in sections:
+        kinds = (found.model_fields[section].annotation,) if section in getattr(found, "model_fields", {}) else ()
+        inner = [one for kind in kinds for one in (kind, *get_args(kind)) if hasattr(one, "model_fields")]
+        if not inner:
+            return ""
+        found = inner[0]
+    known = [field.alias or name for name, field in found.model_fields.items()]
+    close = get_close_matches(str(wrong), known, n=1)
+    return f"; did you mean {'.'.join(map(str, (*sections, close[0])))}?" if close else ""
 
 
 def dump(config: Config) -> dict[str, Any]:

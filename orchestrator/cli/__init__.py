@@ -16,6 +16,7 @@ from orchestrator.cli.cycle import cycle
 from orchestrator.cli.doctor import doctor
 from orchestrator.cli.evaluate import evaluate
 from orchestrator.cli.llm import finetune, generate
+from orchestrator.cli.options import resumable, tell
 from orchestrator.cli.prepare import data, fetch, image
 from orchestrator.cli.report import report
 from orchestrator.errors import ConfigError, OrchestratorError
@@ -54,7 +55,7 @@ class Orchestrate(click.Group):
         except (OrchestratorError, OSError) as error:
             raise Failure(escaped(str(error))) from error
         except KeyboardInterrupt:
-            click.echo("interrupted; run the same command again to go on from here", err=True)
+            tell("interrupted; run the same command again to go on from here" if resumable(ctx) else "interrupted")
             ctx.exit(INTERRUPTED)
 
 
@@ -74,7 +75,8 @@ def main() -> None:
 
     Exit status: 0 when the work is done, whatever the verdicts; 1 when infrastructure failed; 2 for bad usage.
     """
-    signal.signal(signal.SIGTERM, _terminated)
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # the terminal that is closed ends a command as cleanly as a kill
+        signal.signal(ending, _terminated)
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

@@ -14,7 +14,7 @@ def adapter() -> None:
     """The adapters that a run has fine-tuned."""
 
 
-@adapter.command("export")
+@adapter.command("export", short_help="Export the adapter of a cycle.")
 @click.argument("run")
 @click.option("--cycle", type=click.IntRange(min=1), required=True, help="The cycle that samples from it.")
 @click.option("--out", type=NEW_FOLDER, required=True, help="The new folder.")

@@ -18,6 +18,7 @@ from orchestrator.cli.options import (
     opened,
     print_json,
     prose,
+    resumes,
     runs_option,
     set_option,
 )
@@ -35,7 +36,7 @@ def corpus() -> None:
     """The seed corpus that the language model is first trained on."""
 
 
-@corpus.command("build")
+@corpus.command("build", short_help="Curate the seed corpus.")
 @config_option
 @click.option("--out", type=NEW_FOLDER, required=True, help="The folder to write to.")
 @set_option
@@ -49,6 +50,7 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
     from orchestrator.cli.waiting import Waiting
     from orchestrator.corpus.folder import build_corpus
 
+    resumes()
     config = configured(config_path, overrides)
     began = time.monotonic()
     with Waiting(prose(), "curating"):
@@ -61,7 +63,7 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
         data_console().print(_table(built.stages))
 
 
-@corpus.command("stats")
+@corpus.command("stats", short_help="Say what curation kept and dropped.")
 @config_option
 @json_option
 @set_option
@@ -82,7 +84,7 @@ def corpus_stats(*, config_path: Path, jsonl: bool, overrides: tuple[str, ...], 
         data_console().print(_table(report))
 
 
-@corpus.command("qualify")
+@corpus.command("qualify", short_help="Train curated programs under a protocol.")
 @config_option
 @click.option("--out", type=NEW_FILE, required=True, help="The JSON Lines to extend.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many curated programs.")
@@ -107,6 +109,7 @@ def corpus_qualify(
     from orchestrator.evaluation import prepare
     from orchestrator.progress import duration, time_left
 
+    resumes()
     config = configured(config_path, overrides)
     console = prose()
     try:
@@ -125,7 +128,7 @@ def corpus_qualify(
     click.echo(str(out))
 
 
-@corpus.command("export")
+@corpus.command("export", short_help="Export a run's corpus.")
 @click.argument("run")
 @click.option("--out", type=NEW_FOLDER, required=True, help="The new folder.")
 @click.option("--cycle", type=click.IntRange(min=0), help="Up to the end of this cycle; 0 for the seed corpus alone.")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import cache_option, config_option, configured, prose, runs_option, set_option
+from orchestrator.cli.options import cache_option, config_option, configured, prose, resumes, runs_option, set_option
 from orchestrator.cli.options import data as data_console
 
 
-@click.command()
+@click.command(short_help="Run cycles, or continue a run.")
 @config_option
 @click.option("--run", "name", help="The run's name; the configuration's own where omitted.")
 @runs_option
@@ -29,6 +29,7 @@ def cycle(
     from orchestrator.report.console import states_table
     from orchestrator.report.tensorboard import tracking
 
+    resumes()
     config = configured(config_path, overrides if cycles is None else (*overrides, f"cycles={cycles}"))
     attach = tracking(config.tracker)
     with View(prose(), config) as view:

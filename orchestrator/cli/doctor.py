@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import cache_option, configured, data, default_config_option, prose, set_option
+from orchestrator.cli.options import cache_option, configured, data, default_config_option, prose, set_option, tell
 from orchestrator.escape import escaped
 
 
-@click.command()
+@click.command(short_help="Say which limits hold on this machine.")
 @default_config_option
 @set_option
 @cache_option
@@ -47,7 +47,8 @@ def doctor(ctx: click.Context, *, config_path: Path | None, overrides: tuple[str
             shown = Text(finding.reading, style=colours[finding.reading])
             table.add_row(finding.limit, finding.asked, finding.shown, shown, Text(escaped(finding.evidence)))
     data().print(table)
-    broken = readings.count("does not hold")
+    broken, holding = readings.count("does not hold"), readings.count("holds")
+    tell(f"{holding} of {len(readings)} limits hold under {config.sandbox.runtime}")
     if broken:
         prose().print(f"{broken} of {len(readings)} limits do not hold: do not run untrusted programs here")
         ctx.exit(1)

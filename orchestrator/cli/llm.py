@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ADAPTER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Sample completions of the prompt.")
 @config_option
 @click.option("--adapter", type=ADAPTER, help="A folder with a LoRA adapter; the base model alone where omitted.")
 @click.option("--count", type=click.IntRange(min=1), default=8, show_default=True, help="How many completions.")
@@ -54,7 +54,7 @@ def generate(*, config_path: Path, adapter: Path | None, count: int, overrides: 
             print_json(sampled.model_dump(mode="json"))
 
 
-@click.command()
+@click.command(short_help="Fine-tune an adapter on a corpus.")
 @config_option
 @click.option("--corpus", type=FILE, required=True, help="Chat pairs, as `orchestrate corpus build` writes them.")
 @click.option("--adapter", type=ADAPTER, help="An adapter to continue; the base model where omitted.")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 QUICKSTART = "quickstart"
 PLAIN_WIDTH = 200
-SAID = f"{__name__}.places"
+SAID, RESUMES = f"{__name__}.places", f"{__name__}.resumes"
 
 
 class Outside(click.Path):
@@ -113,6 +113,16 @@ def say_places() -> None:
         click.echo(escaped_line("; ".join(f"{name}: {context.params[name].absolute()}" for name in said)), err=True)
 
 
+def resumes() -> None:
+    """Note that the running command goes on from where it was interrupted, if it is run again."""
+    click.get_current_context().meta[RESUMES] = True
+
+
+def resumable(context: click.Context) -> bool:
+    """Whether the command that ran in `context` has said so."""
+    return RESUMES in context.meta
+
+
 def tell(message: str) -> None:
     """Print one line for whoever waits, to standard error."""
     click.echo(message, err=True)
@@ -121,10 +131,10 @@ def tell(message: str) -> None:
 def opened(run: str, runs: Path) -> RunFolder:
     """Return the run that `run` names: a folder, or a name under `runs`."""
     from orchestrator.run import RunFolder
+    from orchestrator.run.reading import find_run
 
     say_places()
-    folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
-    return RunFolder.load(folder, report=tell)
+    return RunFolder.load(find_run(run, runs), report=tell)
 
 
 def several(names: Sequence[str], runs: Path) -> dict[str, RunFolder]:

@@ -22,7 +22,7 @@ def data() -> None:
     """The images that programs are trained on and graded with."""
 
 
-@data.command("prepare")
+@data.command("prepare", short_help="Lay out the images.")
 @config_option
 @set_option
 @cache_option
@@ -45,7 +45,7 @@ def image() -> None:
     """The container image that candidates run in."""
 
 
-@image.command("build")
+@image.command("build", short_help="Build the sandbox image.")
 @default_config_option
 @set_option
 @click.option("--base", help="An image with Python 3.11 to build on; found or bootstrapped where omitted.")
@@ -67,7 +67,7 @@ def image_build(
         click.echo(make(engine, sandbox.variant, sandbox.image, cache=cache, base=base, log=tell))
 
 
-@click.command()
+@click.command(short_help="Fetch the model and the corpus.")
 @config_option
 @set_option
 @cache_option

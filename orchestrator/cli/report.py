@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.run import RunFolder
 
 
-@click.command()
+@click.command(short_help="Report on runs.")
 @click.argument("names", metavar="RUN...", nargs=-1, required=True)
 @click.option("--out", type=NEW_FOLDER, help="Write the report into this folder: a page, Markdown, figures, summaries.")
 @click.option(

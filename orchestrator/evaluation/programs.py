@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 from orchestrator.config import Config, load
@@ -49,7 +49,7 @@ def evaluations(
     cache: Path,
     prepared: Prepared | None = None,
     engine: Engine | None = None,
-) -> Iterator[Evaluation]:
+) -> Generator[Evaluation, None, None]:
     """Yield what came of each program with everything that belongs to it, as what it printed; see `evaluate`."""
     with open_evaluator(config, cache=cache, prepared=prepared, engine=engine) as evaluator:
         yield from evaluator.evaluate(map(submission, programs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,8 +44,23 @@ def open_run(run: str | Path, *, runs: str | Path | None = None, report: Report 
     Raises:
         ConfigError: there is no such run.
     """
-    folder = Path(run) if (Path(run) / "config.json").is_file() else runs_folder(runs) / run
-    return Run(RunFolder.load(folder, report=report))
+    return Run(RunFolder.load(find_run(run, runs_folder(runs)), report=report))
+
+
+def find_run(run: str | Path, runs: Path) -> Path:
+    """Return the folder of a run: `run` itself, or the one of that name in `runs`.
+
+    Raises:
+        ConfigError: there is none; the message names those that there are.
+    """
+    for folder in (Path(run), runs / run):
+        if (folder / "config.json").is_file():
+            return folder
+    known = sorted(path.parent.name for path in runs.glob("*/config.json"))
+    close = get_close_matches(str(run), known, n=1)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    there = f"{runs} has {', '.join(known)}." if known else f"there is no run in {runs}: `orchestrate cycle` makes one."
+    raise ConfigError(f"{runs / run}: holds no run (no config.json).{meant} {there[0].upper()}{there[1:]}")
 
 
 class Run:

@@ -219,6 +219,20 @@ def test_what_a_run_would_fail_on_later_is_refused_before_it_is_frozen(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("admission.treshold=0.5", "admission.threshold"),
+        ("sandbox.deadlines.imprt=5", "sandbox.deadlines.import"),
+        ("corpus.clean.model_token=5", "corpus.clean.model_tokens"),
+        ("cycle=3", "cycles"),
+    ],
+)
+def test_a_key_that_is_nearly_one_is_asked_back(override: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=rf"there is no such key; did you mean {meant}\?"):
+        load(CONFIGS / "quickstart.yaml", (override,))
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     wrong = ("admission.enforce_budget=true", "corpus.lemur=nn-dataset", "sandbox.slots=1000", "corpus.max_tokens=300")
     with pytest.raises(ConfigError) as caught:

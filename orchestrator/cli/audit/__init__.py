@@ -13,7 +13,7 @@ from orchestrator.cli.audit.show import audit_show
 from orchestrator.cli.audit.verify import audit_verify
 
 
-@click.group()
+@click.group(short_help="Look into a run.")
 def audit() -> None:
     """Look into a run: every candidate, its program, its verdict and its output."""
 

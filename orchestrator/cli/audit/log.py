@@ -10,7 +10,7 @@ import click
 from orchestrator.cli.options import opened, runs_option
 
 
-@click.command("log")
+@click.command("log", short_help="Show what a candidate printed.")
 @click.argument("run")
 @click.argument("candidate_id")
 @runs_option

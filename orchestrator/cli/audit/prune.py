@@ -26,7 +26,7 @@ def _age(context: click.Context, parameter: click.Parameter, value: str) -> time
     return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
-@click.command("prune")
+@click.command("prune", short_help="Drop stored output.")
 @click.argument("run")
 @click.option(
     "--logs-of",
@@ -61,7 +61,7 @@ def audit_prune(
     _say("dropped", planned)
 
 
-@click.command("prune-adapters")
+@click.command("prune-adapters", short_help="Drop adapters of finished cycles.")
 @click.argument("run")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @runs_option

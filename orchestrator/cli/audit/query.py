@@ -39,7 +39,7 @@ def _print_views(context: click.Context, parameter: click.Parameter, value: bool
     context.exit()
 
 
-@click.command("query")
+@click.command("query", short_help="Ask the ledgers in SQL.")
 @click.argument("arguments", nargs=-1, required=True, metavar="RUN... SQL")
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="table", show_default=True, help="How rows come.")
 @click.option("--out", type=NEW_FILE, help="Write them to this file.")

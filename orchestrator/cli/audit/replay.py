@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DIFFERENT = 3
 
 
-@click.command("replay")
+@click.command("replay", short_help="Evaluate a candidate again.")
 @click.argument("run")
 @click.argument("candidate_id")
 @json_option

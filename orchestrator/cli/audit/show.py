@@ -27,7 +27,7 @@ HIGHLIGHTED = 1 << 16  # characters of a program that is shown in colour; a long
 SIZES = frozenset({"memory", "memory_swap", "kernel_memory", "kernel_memory_swap", "shm_size"})
 
 
-@click.command("show")
+@click.command("show", short_help="Show one candidate.")
 @click.argument("run")
 @click.argument("candidate_id")
 @click.option("--as-run", is_flag=True, help="The program as it ran, with the contract completed.")

@@ -29,7 +29,7 @@ def _hash(context: click.Context, parameter: click.Parameter, value: str | None)
     return None if found is None else found[1]
 
 
-@click.command("verify")
+@click.command("verify", short_help="Check that nothing was changed.")
 @click.argument("run")
 @click.option("--no-regrade", is_flag=True, help="Do not grade again; for where the data set is not at hand.")
 @click.option("--head", "head_only", is_flag=True, help="Print index and hash of the journal's last line, and end.")

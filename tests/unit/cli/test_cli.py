@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -79,3 +80,21 @@ def test_a_reader_that_has_read_enough_is_no_failure_of_the_infrastructure() -> 
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_no_description_is_cut_off_in_a_list_of_commands() -> None:
+    for group in ([], ["audit"], ["corpus"], ["data"], ["image"], ["adapter"]):
+        listed = CliRunner().invoke(main, [*group, "--help"], terminal_width=80).output.partition("Commands:")[2]
+        assert listed.strip(), group
+        assert "..." not in listed, group
+
+
+def test_a_run_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["report", "quickstrat", "--runs", str(tmp_path)])
+    assert done.exit_code == 2
+    assert f"There is no run in {tmp_path}" in done.output
+    for name in ("quickstart", "warmer"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    done = CliRunner().invoke(main, ["report", "quickstrat", "--runs", str(tmp_path)])
+    assert f"Did you mean quickstart? {tmp_path} has quickstart, warmer." in done.output

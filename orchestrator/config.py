@@ -102,6 +102,14 @@ def load(
     return parse(data, origin=", with --set ".join((origin, *said)))
 
 
+def varied(config: Config, overrides: Iterable[str], *, origin: str) -> Config:
+    """Return `config` with `section.key=value` overrides over it; raise ConfigError that names `origin` and them."""
+    data, said = dump(config), [*overrides]
+    for override in said:
+        set_value(data, override)
+    return parse(data, origin=", with --set ".join((origin, *said)))
+
+
 def parse(data: dict[str, Any], *, origin: str) -> Config:
     """Validate `data`; raise ConfigError naming every wrong key and `origin`."""
     try:

@@ -19,6 +19,7 @@ from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.evaluation.originals import Raw, Split, read_raw, resized
 from orchestrator.progress import Guessing
 from orchestrator.records import Digest, Record, canonical, derived_seed, digest, file_digest
+from orchestrator.run.regrade import Labels
 from orchestrator.sections import Protocol
 from sandbox_image import wire
 
@@ -90,6 +91,12 @@ def prepare(protocol: Protocol, cache: Path, *, read: Callable[..., Raw] = read_
     if record is None:
         record = _lay_out(protocol, read(protocol.dataset, cache=cache), folder=folder)
     return _load(folder, record)
+
+
+def labels(config: Config, *, cache: Path) -> Labels:
+    """Return what verdicts under the configuration's protocol are graded by once more; see `prepare`."""
+    prepared = prepare(config.protocol, cache)
+    return Labels(labels=prepared.validation_labels, classes=prepared.classes, dataset=prepared.hash)
 
 
 def folder_name(protocol: Protocol) -> str:

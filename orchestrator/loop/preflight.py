@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from orchestrator.config import Config, contradictions
+from orchestrator.config import Config, contradictions, load
 from orchestrator.corpus import contradictions as corpus
 from orchestrator.corpus import qualify
 from orchestrator.errors import ConfigError, refuse
@@ -14,14 +14,19 @@ from orchestrator.evaluation import prepare
 from orchestrator.evaluation.dataset import excesses
 from orchestrator.language_model import assets, prompts
 from orchestrator.loop.assembly import OWNER
-from orchestrator.machine import shortages
+from orchestrator.machine import gpu_count, shortages
 from orchestrator.sandbox import Engine, Sandbox
+from orchestrator.shipped import shipped_configs
 
 FIRST_GPU = "0"  # on which the language model is, unless its device or the environment say another
 
 CHARACTERS = 3  # of a prompt in a token, at the least; tokenizers of code take nearer four
 
 TEMPLATE = 48  # tokens that a chat template adds
+
+WITHOUT = " ".join(f"--set corpus.{key}=null" for key in ("qualified", "min_accuracy", "max_parameters"))
+
+WSL = Path("/dev/dxg")  # through which Windows lends its GPU, which has no driver of its own here then
 
 
 def check(config: Config) -> None:
@@ -36,10 +41,7 @@ def troubles(config: Config) -> Iterator[str]:
     yield from shortages(config.sandbox)
     yield from _of_the_sandbox(config)
     yield from _of_the_language_model(config)
-    if config.corpus.qualified is not None:
-        yield from _said_by(
-            lambda: qualify.read(qualify.locate(config.corpus.qualified or ""), protocol=config.protocol.hash())
-        )
+    yield from _of_the_qualification(config)
 
 
 def _of_the_sandbox(config: Config) -> Iterator[str]:
@@ -62,6 +64,8 @@ def _of_the_language_model(config: Config) -> Iterator[str]:
     llm = config.llm
     if llm.sampler == "model":
         yield from _said_by(lambda: assets.check(llm.model))
+        if llm.model.device == "cuda" and not gpu_count() and not WSL.exists():
+            yield "llm.model.device is cuda, and this machine has no NVIDIA GPU that is visible: set it to auto or cpu"
         if missing := assets.missing_packages():
             yield (
                 f"llm.sampler is model, and {', '.join(missing)} are not installed: pip install nn-orchestrate (the"
@@ -75,6 +79,28 @@ def _of_the_language_model(config: Config) -> Iterator[str]:
             f" longer than llm.sft.max_length, {llm.sft.max_length}, and could not be trained on: lower the first to"
             f" {max(1, llm.sft.max_length - asked)}, or raise the second to {llm.decoding.max_new_tokens + asked}"
         )
+
+
+def _of_the_qualification(config: Config) -> Iterator[str]:
+    """Yield why the seeds' qualification does not hold: which key of the protocol it was measured otherwise under."""
+    name = config.corpus.qualified
+    if name is None or not (said := list(_said_by(lambda: _qualifications(config, name)))):
+        return
+    measured = [one for one in map(load, shipped_configs().values()) if one.corpus.qualified == name]
+    other = min(measured, key=lambda one: one.name != config.name, default=config)  # its own of that name before others
+    mine, theirs = (one.protocol.model_dump(mode="json") for one in (config, other))
+    keys = [f"protocol.{key}" for key in mine if mine[key] != theirs[key]]
+    if not keys:
+        yield from said
+        return
+    yield (
+        f"{', '.join(keys)}: corpus.qualified was measured under the protocol of {other.name}, which has another value."
+        f" Leave the qualification out ({WITHOUT}), or qualify again with `orchestrate corpus qualify`"
+    )
+
+
+def _qualifications(config: Config, name: str) -> object:
+    return qualify.read(qualify.locate(name), protocol=config.protocol.hash())
 
 
 def _said_by(check: Callable[[], object]) -> Iterator[str]:

@@ -26,6 +26,7 @@ from orchestrator.sandbox.engine_images import Images
 MINIMUM = (20, 10, 10)
 CALL_TIMEOUT = 60  # seconds for one call to the engine, unless the environment says otherwise
 TIMEOUT = "DOCKER_CLIENT_TIMEOUT"  # Docker Compose's own name for it
+NO_GPU = "could not select device driver"  # what Docker says
 CONNECTIONS = 64  # that stay open to the engine, for as many threads
 
 
@@ -149,8 +150,16 @@ class Engine:
 
     def start(self, container_id: str) -> None:
         """Start a container that was created."""
-        with engine_errors("starting a container"):
-            self._api.start(container_id)
+        try:
+            with engine_errors("starting a container"):
+                self._api.start(container_id)
+        except RefusedError as error:
+            if NO_GPU in str(error):
+                raise InfrastructureError(
+                    "this engine offers no GPU, and sandbox.gpus names one: install NVIDIA's container toolkit, or set"
+                    " sandbox.gpus to [] and sandbox.variant to cpu"
+                ) from error
+            raise
 
     def inspect(self, container_id: str) -> Shown | None:
         """Return what the engine shows of a container; None if there is none."""

@@ -233,6 +233,22 @@ def test_a_key_that_is_nearly_one_is_asked_back(override: str, meant: str) -> No
         load(CONFIGS / "quickstart.yaml", (override,))
 
 
+def test_a_model_on_a_gpu_that_is_not_there_is_refused_before_a_run_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    with pytest.raises(ConfigError, match="no NVIDIA GPU that is visible: set it to auto or cpu"):
+        check(load("quickstart", {"llm.model.device": "cuda"}))
+    check(load("quickstart", {"llm.model.device": "auto"}))
+
+
+def test_another_protocol_names_its_key_and_what_leaves_the_qualification_out() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(load("quickstart", {"protocol.lr": 0.05}))
+    said = str(caught.value)
+    assert said.startswith("protocol.lr: corpus.qualified was measured under the protocol of ")
+    words = said.partition("(")[2].partition(")")[0].split()
+    check(load("quickstart", ["protocol.lr=0.05", *(word for word in words if word != "--set")]))
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     wrong = ("admission.enforce_budget=true", "corpus.lemur=nn-dataset", "sandbox.slots=1000", "corpus.max_tokens=300")
     with pytest.raises(ConfigError) as caught:
@@ -250,7 +266,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 
 
 def test_candidates_do_not_share_a_gpu_with_a_model_that_generates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     small = ("sandbox.limits.memory=1073741824", "sandbox.limits.cpus=1")
     overlapping = (*small, "budget.overlap=true")
     check(load(CONFIGS / "paper-cifar10.yaml", small))

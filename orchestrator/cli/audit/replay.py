@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,7 @@ from orchestrator.cli.options import cache_option, data, json_option, opened, pr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from orchestrator.config import Config
     from orchestrator.evaluation.replay import Fact, Replay
-    from orchestrator.run import RunFolder
 
 DIFFERENT = 3
 
@@ -38,13 +35,14 @@ def audit_replay(
     Exit status: 0 where the result is the same, 3 where it differs, 1 where infrastructure failed, 2 for bad usage.
     """
     from orchestrator.cli.waiting import Waiting
+    from orchestrator.config import varied
     from orchestrator.evaluation import prepare
     from orchestrator.evaluation.replay import replay, sandboxed
     from orchestrator.run.history import history
 
     folder = opened(run, runs)
     found = history(folder, candidate_id)
-    config = _varied(folder, overrides) if overrides else folder.config
+    config = varied(folder.config, overrides, origin=str(folder.path / "config.json")) if overrides else folder.config
     prepared = prepare(config.protocol, cache)
     evaluator = sandboxed(folder, config=config, prepared=prepared, cache=cache)
     with Waiting(prose(), f"evaluating {candidate_id} again"):
@@ -56,18 +54,6 @@ def audit_replay(
         click.echo(f"accuracies beside {prepared.guessing.text}")
     if not done.same:
         click.get_current_context().exit(DIFFERENT)
-
-
-def _varied(folder: RunFolder, overrides: tuple[str, ...]) -> Config:
-    """Return the run's configuration with some keys changed, by way of YAML, which reads JSON's 1e-05 as text."""
-    import yaml
-
-    from orchestrator.config import dump, load
-
-    with tempfile.TemporaryDirectory(prefix="replay-") as scratch:
-        path = Path(scratch) / "config.yaml"
-        path.write_text(yaml.safe_dump(dump(folder.config)), encoding="utf-8")
-        return load(path, overrides, origin=str(folder.path / "config.json"))
 
 
 def _show(done: Replay) -> None:

@@ -5,19 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.options import cache_option, prose, runs_option, say_places
 from orchestrator.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from orchestrator.config import Config
-    from orchestrator.run.regrade import Labels
 
 
 def _hash(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -55,6 +49,7 @@ def audit_verify(
     both. Outside are llm.log and the lock; the key only tells whether it is still the same.
     """
     from orchestrator.cli.waiting import Waiting
+    from orchestrator.evaluation.dataset import labels
     from orchestrator.run import run_lock
     from orchestrator.run.verify import head, verify
 
@@ -71,20 +66,9 @@ def audit_verify(
             click.echo(f"{last.index} {last.hash}")
             return
         with Waiting(prose(), f"checking {folder}"):
-            checks = verify(folder, labels=None if no_regrade else _labels(cache), expected=expect_head)
+            checks = verify(folder, labels=None if no_regrade else partial(labels, cache=cache), expected=expect_head)
         last = head(folder)
     width = max(len(check.what) for check in checks)
     for check in checks:
         click.echo(f"{check.count:>9,}  {check.what:<{width}}  {check.note}".rstrip())
     click.echo(f"everything holds; the head is line {last.index}, {last.hash}: keep it elsewhere for --expect-head")
-
-
-def _labels(cache: Path) -> Callable[[Config], Labels]:
-    from orchestrator.evaluation import prepare
-    from orchestrator.run.regrade import Labels
-
-    def labels(config: Config) -> Labels:
-        prepared = prepare(config.protocol, cache)
-        return Labels(labels=prepared.validation_labels, classes=prepared.classes, dataset=prepared.hash)
-
-    return labels

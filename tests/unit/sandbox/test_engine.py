@@ -146,3 +146,10 @@ def test_an_engine_that_is_lent_stays_open_and_no_other_is_opened(fake: FakeEngi
             assert ours is engine
         assert len(fake.asked) == before
         assert engine.listed(label="l") == []
+
+
+def test_an_engine_without_a_gpu_says_so_instead_of_a_status(fake: FakeEngine) -> None:
+    refusal = 'could not select device driver "" with capabilities: [[gpu]]'
+    fake.answers["POST /containers/c/start"] = (500, {"message": refusal})
+    with Engine() as engine, pytest.raises(InfrastructureError, match="this engine offers no GPU"):
+        engine.start("c")

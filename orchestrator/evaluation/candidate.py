@@ -54,7 +54,7 @@ class Intake:
         if len(source) > self.source_bytes:
             cause = f"the source has {len(source)} bytes, more than {self.source_bytes}"
             return Refusal(state="syntax_error", stage="parse", cause=cause)
-        (parsed,) = self.parser.parse_all((source,), complete=self.complete)  # what is odd gets a second opinion
+        parsed = self.parser.parse(source, complete=self.complete)
         if parsed.state == "ok":
             return parsed
         return Refusal(state=parsed.state, stage=parsed.stage or "parse", cause=plain(parsed.cause or ""))

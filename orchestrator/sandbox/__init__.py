@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.sandbox.engine import Engine
-from orchestrator.sandbox.parser import Parsed, Parser, Parsers
+from orchestrator.sandbox.parser import Parsed, Parser
+from orchestrator.sandbox.parser_lanes import Parsers
 from orchestrator.sandbox.pool import Pool
 from orchestrator.sandbox.session import Sandbox
 

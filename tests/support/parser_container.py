@@ -7,6 +7,7 @@ from collections import deque
 from types import SimpleNamespace
 from typing import Any, cast
 
+from orchestrator.errors import InfrastructureError
 from orchestrator.sandbox import Parser
 from orchestrator.sandbox.connection import Arrival, Connection
 from orchestrator.sandbox.container import Container
@@ -22,12 +23,10 @@ DEADLINE = 0.05
 class ParserContainer:
     """A container, and its connection, that answers each program as soon as it is sent.
 
-    `log` holds what was sent to every container, in order. A `mute` one never says that it is ready. A `narrow` one
-    takes no program while so many answers are not heard.
+    `log` holds what was sent to every container, in order. A `mute` one never says that it is ready.
     """
 
-    def __init__(self, log: list[list[bytes]], *, mute: bool = False, narrow: int | None = None) -> None:
-        self._narrow = narrow
+    def __init__(self, log: list[list[bytes]], *, mute: bool = False) -> None:
         self.sent: list[bytes] = []
         log.append(self.sent)
         self.connection = cast("Connection", self)
@@ -35,11 +34,10 @@ class ParserContainer:
         self.expires = time.monotonic() + 10_000
         self.prose = bytearray()
         self._said = deque([] if mute else [Arrival(at=0.0, frame=wire.Frame(wire.READY, b"{}"))])
-        self._dead = False
+        self._dead = self._off = False
 
     def send(self, data: bytes, *, timeout: float) -> bool:
-        unheard = sum(one.frame is not None and one.frame.kind == wire.PARSED for one in self._said)
-        if self._dead or (self._narrow is not None and unheard >= self._narrow):
+        if self._dead:
             return False
         frames = list(wire.Decoder(wire.TO_CONTAINER).feed(data))
         for job, source in zip(frames[::2], frames[1::2], strict=True):
@@ -48,7 +46,12 @@ class ParserContainer:
         return True
 
     def receive(self, *, deadline: float) -> Arrival | None:
+        if self._off:
+            raise InfrastructureError("called off")
         return self._said.popleft() if self._said else None
+
+    def call_off(self) -> None:
+        self._off = True
 
     def close_silent(self) -> Any:
         self.close()
@@ -87,13 +90,12 @@ def parser(
     uses: int = 200,
     made: list[ParserContainer] | None = None,
     mute: int = 0,
-    narrow: int | None = None,
 ) -> Parser:
-    """Return a parser whose containers are such ones, the first so many of them mute, and all of them narrow."""
+    """Return a parser whose containers are such ones, the first so many of them mute."""
     all_made = [] if made is None else made
 
     def start() -> Container:
-        container = ParserContainer(log, mute=len(all_made) < mute, narrow=narrow)
+        container = ParserContainer(log, mute=len(all_made) < mute)
         all_made.append(container)
         return cast("Container", container)
 

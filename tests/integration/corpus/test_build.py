@@ -56,7 +56,7 @@ def build(wheel: Path, cache: Path, out: Path) -> tuple[bytes, bytes]:
     done, again = CliRunner().invoke(main, arguments), CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     assert again.exit_code == 0, again.output
-    assert "is whole" in again.stderr
+    assert "is complete" in again.stderr
     assert again.stdout == done.stdout
     return (out / "corpus.jsonl").read_bytes(), (out / "stages.json").read_bytes()
 

@@ -121,7 +121,7 @@ class SandboxEvaluator:
         self._resources.__exit__(kind, error, trace)
 
     def evaluate(self, submissions: Iterable[Submission]) -> Iterator[Evaluation]:
-        """Yield one evaluation for each submission, in order; see `seams.Evaluator`."""
+        """Yield one evaluation for each submission, in order; see `seam.Evaluator`."""
         started: queue.SimpleQueue[Future[Evaluation] | BaseException | None] = queue.SimpleQueue()
         stopped = threading.Event()
         feeder = threading.Thread(target=self._feed, args=(submissions, started, stopped), daemon=True, name="feeder")

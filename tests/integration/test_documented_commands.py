@@ -25,7 +25,7 @@ NOT_RUN = {  # commands that are not run here, by how they begin, and why
     "orchestrate corpus build --config paper-cifar10 --out clean": GPU,
     "orchestrate data prepare --config paper-cifar10": "fetches CIFAR-10 from the internet",
     "orchestrate image build": "would replace the image that other tests run on, if the code has changed",
-    "orchestrate doctor --set sandbox.runtime=runsc": "takes minutes, and test_doctor.py does it",
+    "orchestrate doctor": "takes minutes, and test_doctor.py does it",
 }
 MODEL = ("cycle", "generate", "finetune")  # commands that use the language model: with the tutorial's configuration
 SETTINGS = (  # a run that has ended, not a good one
@@ -36,7 +36,7 @@ SETTINGS = (  # a run that has ended, not a good one
     "llm.decoding.max_new_tokens=48",
 )
 SMALL = tuple(word for setting in SETTINGS for word in ("--set", setting))
-ALONE = ("doctor", "evaluate")  # commands that look at no run: once is enough, whatever page shows them
+ALONE = ("evaluate",)  # commands that look at no run: once is enough, whatever page shows them
 
 
 def fenced(page: str) -> Iterator[tuple[str, str]]:

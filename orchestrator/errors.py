@@ -41,6 +41,10 @@ class LedgerError(OrchestratorError):
     """A ledger on disk is damaged or does not belong to this run: the message names the file and the line."""
 
 
+class ChangedWarning(UserWarning):
+    """What is read was changed after it was written: the message names the file and the line."""
+
+
 def issues(error: ValidationError, *, whole: str = "line") -> Iterator[str]:
     """Yield what is wrong, each as a key and words for people who know nothing of pydantic; no key is the `whole`."""
     for issue in error.errors():

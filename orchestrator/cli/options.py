@@ -131,10 +131,13 @@ def tell(message: str) -> None:
 def opened(run: str, runs: Path) -> RunFolder:
     """Return the run that `run` names: a folder, or a name under `runs`."""
     from orchestrator.run import RunFolder
-    from orchestrator.run.reading import find_run
+    from orchestrator.run.reading import contradiction, find_run
 
     say_places()
-    return RunFolder.load(find_run(run, runs), report=tell)
+    folder = RunFolder.load(find_run(run, runs), report=tell)
+    if (changed := contradiction(folder)) is not None:
+        tell(f"warning: {escaped_line(changed)}; `orchestrate audit verify {escaped_line(run)}` checks everything")
+    return folder
 
 
 def several(names: Sequence[str], runs: Path) -> dict[str, RunFolder]:

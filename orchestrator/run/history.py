@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import Any
 from orchestrator.errors import ConfigError
 from orchestrator.progress import Guessing
 from orchestrator.records import Candidate, Completion, Digest, Neighbour, Novelty, Verdict
+from orchestrator.records.candidate import candidate_id
 from orchestrator.run.chain import JOURNAL
 from orchestrator.run.disk import read_lines
 from orchestrator.run.folder import RunFolder
@@ -84,6 +86,8 @@ class History:
 
 
 COMPARED = 1000  # lines of each program
+OFFERED = 5  # names of candidates in one message
+SHORT = re.compile(r"(?:c?0*(?P<cycle>[1-9]\d*)-)?0*(?P<index>\d+)", re.ASCII)
 
 Bounds = tuple[float | None, float | None]
 
@@ -155,16 +159,35 @@ def histories(run: RunFolder) -> Iterator[History]:
             )
 
 
-def history(run: RunFolder, candidate_id: str) -> History:
-    """Return one candidate's history.
+def history(run: RunFolder, wanted: str) -> History:
+    """Return the history of the candidate that `wanted` names: in full, as c001-0027, or in short.
+
+    c1-27 is the same one, and 27 as well if no other cycle has as many.
 
     Raises:
-        ConfigError: the run has no such candidate.
+        ConfigError: no candidate of the run fits, or more than one.
     """
-    for found in histories(run):
-        if found.candidate_id == candidate_id:
-            return found
-    raise ConfigError(f"{run.path}: has no candidate {candidate_id}; `orchestrate audit list` names them")
+    every = list(histories(run))
+    for fits in (str.__eq__, _numbered):
+        found = [one for one in every if fits(one.candidate_id, wanted)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            first = ", ".join(one.candidate_id for one in found[:OFFERED])
+            more = f" and {len(found) - OFFERED} more" if len(found) > OFFERED else ""
+            raise ConfigError(f"{run.path}: {wanted} could be {first}{more}: write one of them")
+    raise ConfigError(
+        f"{run.path}: has no candidate {wanted}; `orchestrate audit list {run.name}` names all {len(every)}, such as"
+        f" {candidate_id(1, 0)}"
+    )
+
+
+def _numbered(name: str, wanted: str) -> bool:
+    """Whether `wanted` gives the number of the candidate `name` in its cycle, with or without the cycle."""
+    short, full = SHORT.fullmatch(wanted), SHORT.fullmatch(name)
+    if short is None or full is None:
+        return False
+    return short["index"] == full["index"] and short["cycle"] in {None, full["cycle"]}
 
 
 def difference(run: RunFolder, history: History, neighbour: str) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.config import Config
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ChangedWarning, ConfigError, LedgerError
 from orchestrator.progress import Report, silent
 from orchestrator.records import (
     Adapter,
@@ -20,7 +21,10 @@ from orchestrator.records import (
     Novelty,
     Provenance,
     Verdict,
+    digest,
 )
+from orchestrator.run.chain import JOURNAL, added_up, compared, read_chain
+from orchestrator.run.disk import read_bytes
 from orchestrator.run.folder import CycleFolder, RunFolder
 from orchestrator.shipped import runs_folder
 
@@ -43,8 +47,14 @@ def open_run(run: str | Path, *, runs: str | Path | None = None, report: Report 
 
     Raises:
         ConfigError: there is no such run.
+
+    Warns:
+        ChangedWarning: the ledgers contradict the journal: somebody changed them after they were written.
     """
-    return Run(RunFolder.load(find_run(run, runs_folder(runs)), report=report))
+    folder = RunFolder.load(find_run(run, runs_folder(runs)), report=report)
+    if (changed := contradiction(folder)) is not None:
+        warnings.warn(changed, ChangedWarning, stacklevel=2)
+    return Run(folder)
 
 
 def find_run(run: str | Path, runs: Path) -> Path:
@@ -61,6 +71,26 @@ def find_run(run: str | Path, runs: Path) -> Path:
     meant = f" Did you mean {close[0]}?" if close else ""
     there = f"{runs} has {', '.join(known)}." if known else f"there is no run in {runs}: `orchestrate cycle` makes one."
     raise ConfigError(f"{runs / run}: holds no run (no config.json).{meant} {there[0].upper()}{there[1:]}")
+
+
+def contradiction(run: RunFolder) -> str | None:
+    """Return how the ledgers of a run contradict its journal, with file and line, or None if they agree.
+
+    The stored objects are not looked at, and nothing is graded again: `orchestrator.run.verify` does that. A run that
+    is being written, or that has no journal, contradicts nothing.
+    """
+    journal = run.path / JOURNAL
+    if not journal.exists():
+        return None
+    try:
+        events, _ = read_chain(journal)
+        account = added_up(events, path=journal)
+        if account.configs and digest(read_bytes(run.path / "config.json")) not in account.configs[-2:]:
+            return f"{run.path / 'config.json'}: was changed since {JOURNAL} recorded it"
+        compared(run.path, [ledger.path for ledger in run.ledgers()], account)
+    except LedgerError as error:
+        return str(error)
+    return None
 
 
 class Run:

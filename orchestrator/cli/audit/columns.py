@@ -15,12 +15,17 @@ LEAST = 8  # characters below which a column is not cut
 
 
 def columns(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None, right: frozenset[str] = frozenset()
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    width: int | None,
+    most: int | None = None,
+    right: frozenset[str] = frozenset(),
 ) -> Iterator[str]:
     """Yield the lines of a table with `head`: escaped, cut with an ellipsis where a line would pass `width`.
 
-    The columns in `right` are aligned to the right; `width` is in terminal cells, None cuts nothing. Where even cut
-    columns do not fit, every row becomes a block of lines, one a value.
+    The columns in `right` are aligned to the right; `width` is in terminal cells, None cuts nothing. No column
+    is wider than `most`. If even cut columns do not fit, every row becomes a block of lines, one a value.
     """
     from rich.cells import cell_len
 
@@ -28,6 +33,8 @@ def columns(
     if not shown[0]:
         return
     widths = [max(cell_len(row[position]) for row in shown) for position in range(len(head))]
+    if most is not None:
+        widths = [min(one, most) for one in widths]
     room = None if width is None else width - len(GAP) * (len(head) - 1)
     if width is not None and room is not None and sum(min(one, LEAST) for one in widths) > room:
         yield from _blocks(shown, width)

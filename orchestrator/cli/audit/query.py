@@ -20,6 +20,7 @@ from orchestrator.errors import ConfigError
 if TYPE_CHECKING:
     from orchestrator.run.query import Answer
 
+CELL = 100  # characters of a text in a table that goes to no terminal
 FORMATS = ("table", "csv", "json", "parquet")
 
 
@@ -53,9 +54,11 @@ def audit_query(*, arguments: tuple[str, ...], kind: str, out: Path | None, runs
     The views are candidates, verdicts, cycles and corpus; --views lists their columns. SQL reads these and nothing
     else: no file, no extension, no setting.
 
-    A table is escaped and cut to the screen, and json (one object a line) is ASCII, so neither acts on a terminal. csv
-    and parquet carry texts as they are, except csv to a terminal, which is escaped.
+    A table is escaped and cut to the screen; its cells are cut to 100 characters if it goes elsewhere, and not at all
+    in a file that --out names. json (one object a line) is ASCII, so neither acts on a terminal. csv and
+    parquet carry texts as they are, except csv to a terminal, which is escaped.
     """
+    from orchestrator.cli.audit.columns import screen
     from orchestrator.run.query import opened_database
 
     *names, sql = arguments
@@ -74,8 +77,8 @@ def audit_query(*, arguments: tuple[str, ...], kind: str, out: Path | None, runs
         _write(text.encode(), out)
         return
     console = data()
-    width = console.width if console.is_terminal else None
-    for line in _lines(answer, kind, width=width, escape=console.is_terminal):
+    width = screen(console)
+    for line in _lines(answer, kind, width=width, escape=console.is_terminal, most=None if width else CELL):
         click.echo(line)
 
 
@@ -101,8 +104,8 @@ def _send(content: bytes, out: Path | None) -> None:
         click.echo(content, nl=False)
 
 
-def _lines(answer: Answer, kind: str, *, width: int | None, escape: bool) -> Iterator[str]:
-    """Yield the lines of an answer; `escape` makes CSV safe for a terminal as well."""
+def _lines(answer: Answer, kind: str, *, width: int | None, escape: bool, most: int | None = None) -> Iterator[str]:
+    """Yield the lines of an answer; `escape` makes CSV safe for a terminal as well, `most` cuts a table's cells."""
     from orchestrator.cli.audit.columns import columns
     from orchestrator.escape import escaped
 
@@ -122,7 +125,7 @@ def _lines(answer: Answer, kind: str, *, width: int | None, escape: bool) -> Ite
             for position, name in enumerate(answer.columns)
             if any(isinstance(row[position], int | float | Decimal) for row in answer.rows)
         }
-        yield from columns(answer.columns, rows, width=width, right=frozenset(numbers))
+        yield from columns(answer.columns, rows, width=width, most=most, right=frozenset(numbers))
 
 
 def _plain(value: Any) -> Any:

@@ -45,10 +45,10 @@ def audit_replay(
     config = varied(folder.config, overrides, origin=str(folder.path / "config.json")) if overrides else folder.config
     prepared = prepare(config.protocol, cache)
     evaluator = sandboxed(folder, config=config, prepared=prepared, cache=cache)
-    with Waiting(prose(), f"evaluating {candidate_id} again"):
+    with Waiting(prose(), f"evaluating {found.candidate_id} again"):
         done = replay(folder, found, evaluator=evaluator, dataset=prepared.hash)
     if jsonl:
-        print_json(_plain(candidate_id, done) | prepared.guessing.plain())
+        print_json(_plain(found.candidate_id, done) | prepared.guessing.plain())
     else:
         _show(done)
         click.echo(f"accuracies beside {prepared.guessing.text}")

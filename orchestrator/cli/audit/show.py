@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DIFF_LINES = 120
 SHOWN = 12  # characters of a fingerprint: as many as tell those of a run apart
 HIGHLIGHTED = 1 << 16  # characters of a program that is shown in colour; a longer one is shown plain
+KILLED = 137  # the exit code of a container that got SIGKILL, as the host sends it to every one in the end
+BY_OTHERS = frozenset({"killed", "out_of_memory"})  # states of which the kill is the cause
 SIZES = frozenset({"memory", "memory_swap", "kernel_memory", "kernel_memory_swap", "shm_size"})
 
 
@@ -37,37 +39,48 @@ SIZES = frozenset({"memory", "memory_swap", "kernel_memory", "kernel_memory_swap
 )
 @runs_option
 def audit_show(*, run: str, candidate_id: str, runs: Path, as_run: bool, completion: bool, diff: bool) -> None:
-    """Show one candidate of RUN: verdict, limits, times, claims beside measurements, neighbours and program."""
+    """Show one candidate of RUN: verdict, claims beside measurements, times, neighbours, program and limits.
+
+    CANDIDATE_ID may be short: c1-27 is c001-0027, and so is 27 if no other cycle has as many candidates.
+    """
     from orchestrator.run.history import bracketed, guessing, history
 
     folder = opened(run, runs)
     found = history(folder, candidate_id)
     console = data()
-    console.print(_facts(found, guessing=bracketed(guessing(folder))))
+    console.print(_summary(found, guessing=bracketed(guessing(folder))))
     if found.verdict is not None and found.verdict.measured.container_id is not None:
         console.print(_claims(found.verdict, twin=_twin(folder, found.verdict)))
         console.print(_stages(found.verdict))
     _neighbours(console, folder, found, diff=diff)
-    if completion:
-        _program(console, "completion", found.completion.text, lexer="markdown")
-        return
-    candidate = found.candidate
-    source = None if candidate is None else candidate.source
-    if as_run and candidate is not None and candidate.program is not None:
-        source = candidate.program.runs
-    if source is None:
-        console.print("the completion holds no program; --completion shows what the model wrote")
-        return
-    _program(console, "program as it ran" if as_run else "program", folder.store.get(source), lexer="python")
+    _text_of(console, folder, found, as_run=as_run, completion=completion)
+    console.print(_surroundings(found))
 
 
-def _facts(history: History, *, guessing: str) -> Table:
+def _summary(history: History, *, guessing: str) -> Table:
+    """Return what became of a candidate, in a few lines."""
+    verdict, nearest = history.verdict, history.nearest
+    facts = {"candidate": f"{history.candidate_id} of cycle {history.cycle}", "state": history.state}
+    if verdict is not None:
+        facts |= {
+            "stage": verdict.stage,
+            "cause": verdict.cause or "-",
+            "accuracy": "-" if verdict.accuracy is None else f"{verdict.accuracy:.2%}{guessing}",
+        }
+    if nearest is not None:
+        facts["nearest"] = f"{nearest.entry_id}, {nearest.estimate:.2f} alike"
+    if verdict is not None:
+        facts["flags"] = "; ".join(verdict.measured.flags) or "none"
+        facts["evaluated"] = "no time on record" if history.at is None else f"{history.at:%Y-%m-%d %H:%M:%S} UTC"
+    return _grid(facts)
+
+
+def _surroundings(history: History) -> Table:
+    """Return how a candidate came about, and under which conditions it ran."""
     verdict, completion = history.verdict, history.completion
     facts = {
-        "candidate": f"{history.candidate_id} of cycle {history.cycle}",
-        "state": history.state,
         "generated": f"{completion.tokens} tokens, ended by {completion.finish}, chunk {completion.chunk},"
-        f" seed {completion.seed}",
+        f" seed {completion.seed}"
     }
     if history.candidate is not None and history.candidate.program is not None:
         facts["completed"] = ", ".join(history.candidate.program.completed) or "nothing"
@@ -75,17 +88,28 @@ def _facts(history: History, *, guessing: str) -> Table:
         facts["near-duplicates before it"] = str(history.novelty.rejection_count)
     if verdict is not None:
         facts |= {
-            "stage": verdict.stage,
-            "cause": verdict.cause or "-",
-            "accuracy": "-" if verdict.accuracy is None else f"{verdict.accuracy:.2%}{guessing}",
-            "evaluated": "no time on record" if history.at is None else f"{history.at:%Y-%m-%d %H:%M:%S} UTC",
-            "flags": "; ".join(verdict.measured.flags) or "none",
-            "limits": ", ".join(f"{name} {_limit(name, one)}" for name, one in verdict.measured.limits.items()) or "-",
             "protocol": verdict.protocol,
             "environment": verdict.environment,
             "container": verdict.measured.container_id or "none: nothing was executed",
+            "limits": ", ".join(f"{name} {_limit(name, one)}" for name, one in verdict.measured.limits.items()) or "-",
         }
     return _grid(facts)
+
+
+def _text_of(console: Console, folder: RunFolder, history: History, *, as_run: bool, completion: bool) -> None:
+    """Show the program of a candidate, or all that the model wrote."""
+    if completion:
+        _program(console, "completion", history.completion.text, lexer="markdown")
+        return
+    candidate = history.candidate
+    source = None if candidate is None else candidate.source
+    if as_run and candidate is not None and candidate.program is not None:
+        source = candidate.program.runs
+    if source is None:
+        console.print("the completion holds no program; --completion shows what the model wrote")
+        return
+    _program(console, "program as it ran" if as_run else "program", folder.store.get(source), lexer="python")
+    console.print()
 
 
 def _twin(folder: RunFolder, verdict: Verdict) -> str:
@@ -108,8 +132,7 @@ def _claims(verdict: Verdict, *, twin: str) -> Table:
     rows = {
         "end": (
             "-" if failure is None else f"{failure.kind} in {failure.stage}: {failure.text}",
-            f"{verdict.state} in {verdict.stage}, exit code {_text(measured.exit_code)}"
-            + (", out of memory" if measured.oom_killed else ""),
+            f"{verdict.state} in {verdict.stage}{_ended(verdict)}",
         ),
         "raised at": ("-" if failure is None else " < ".join(failure.where) or "-", "-"),
         "parameters": (_text(claimed.parameters), "-"),
@@ -122,6 +145,18 @@ def _claims(verdict: Verdict, *, twin: str) -> Table:
         "output": ("-", f"{measured.log_bytes:,} bytes stored" + (", cut" if measured.truncated else "")),
     }
     return _table("claimed beside measured", ("", "claimed", "measured"), [(name, *row) for name, row in rows.items()])
+
+
+def _ended(verdict: Verdict) -> str:
+    """Return how the container ended, behind what was decided about it."""
+    code = verdict.measured.exit_code
+    if verdict.measured.oom_killed:
+        return ", killed by the kernel: out of memory"
+    if code is None:
+        return ""
+    if code == KILLED and verdict.state not in BY_OTHERS:
+        return "; then the host ended the container"
+    return f", exit code {code}"
 
 
 def _network(claimed: Claimed) -> str:

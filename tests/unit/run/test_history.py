@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import orchestrator
 from orchestrator.cli import main
 from orchestrator.config import parse
+from orchestrator.errors import ChangedWarning, ConfigError
 from orchestrator.loop import Loop
 from orchestrator.loop.fakes import FakeEvaluator, FakeGenerator, FakeTrainer, fake_parts
 from orchestrator.records import digest
 from orchestrator.run import RunFolder
 from orchestrator.run.history import difference, history
+from orchestrator.run.reading import contradiction
 from tests.support.recorded_run import recorded
 
 DATA: dict[str, Any] = {
@@ -155,6 +158,52 @@ def test_an_unknown_candidate_or_run_is_bad_usage_and_named(runs: Path) -> None:
     assert (done.exit_code, "c009-0000" in done.stderr) == (2, True)
     done = orchestrate("report", "nothing", "--runs", str(runs))
     assert (done.exit_code, "holds no run" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("short", ["c001-0007", "c1-7", "1-7", "7", "007"])
+def test_a_candidate_has_short_names(runs: Path, short: str) -> None:
+    assert history(RunFolder.load(runs / "test"), short).candidate_id == "c001-0007"
+
+
+def test_a_short_name_that_fits_several_candidates_lists_them(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "two", cycles=2, candidates=12)
+    with pytest.raises(ConfigError, match="3 could be c001-0003, c002-0003: write one of them"):
+        history(run, "3")
+    with pytest.raises(ConfigError, match="audit list two` names all 24, such as c001-0000"):
+        history(run, "nobody")
+
+
+def test_a_summary_comes_first_and_limits_come_last(tmp_path: Path) -> None:
+    recorded(tmp_path / "test", candidates=12)
+    lines = orchestrate("audit", "show", "test", "c001-0011", "--runs", str(tmp_path)).stdout.splitlines()
+    assert [line.split()[0] for line in lines[:6]] == ["candidate", "state", "stage", "cause", "accuracy", "nearest"]
+    assert lines[-1].startswith("limits")
+
+
+@pytest.mark.parametrize("command", [("audit", "list"), ("audit", "show"), ("audit", "query"), ("report",)])
+def test_a_reader_of_a_changed_ledger_is_warned_once_with_file_and_line(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    run = recorded(tmp_path / "test", candidates=12)
+    path = run.cycle(1).verdicts.path
+    path.write_bytes(path.read_bytes().replace(b'"accuracy":0.77', b'"accuracy":0.99', 1))
+    rest = {"show": ("7",), "query": ("SELECT 1",)}.get(command[-1], ())
+    done = orchestrate(*command, "test", *rest, "--runs", str(tmp_path))
+    assert done.exit_code == 0
+    assert done.stderr.count("warning: ") == 1
+    assert "verdicts.jsonl, line " in done.stderr
+    with pytest.warns(ChangedWarning, match=r"verdicts.jsonl, line \d+: was changed"):
+        orchestrator.open_run(run.path)
+
+
+def test_an_unchanged_run_warns_of_nothing_also_while_it_is_written(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "test", candidates=12)
+    assert contradiction(run) is None
+    journal = run.path / "audit.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-3]))
+    assert contradiction(run) is None
+    journal.unlink()
+    assert contradiction(run) is None
 
 
 def test_a_report_is_a_table_or_data(runs: Path) -> None:

@@ -55,6 +55,11 @@ class Config(Section):
     stop: StopConfig = StopConfig()
     tracker: TrackerConfig = Field(default=TrackerConfig(), exclude=True)
 
+    @property
+    def needs_model(self) -> bool:
+        """Whether a run loads the language model: to sample from it, or to count the tokens of seed programs."""
+        return self.llm.sampler == "model" or self.corpus.clean is not None
+
     @model_validator(mode="after")
     def _task_matches_dataset(self) -> Config:
         if self.prompt.task != self.protocol.dataset:

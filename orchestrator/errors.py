@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import ValidationError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+LASTING = frozenset(
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+)
 
 
 class OrchestratorError(Exception):
@@ -43,6 +51,14 @@ class LedgerError(OrchestratorError):
 
 class ChangedWarning(UserWarning):
     """What is read was changed after it was written: the message names the file and the line."""
+
+
+def unwritable(path: Path, error: OSError) -> InfrastructureError:
+    """Return the error for a place that cannot be written to; it is final if another attempt would meet the same."""
+    cause = f"{path}: cannot be written: {error.strerror or error}"
+    if error.errno in FULL:
+        return InfrastructureError(f"{cause}; free space and resume")
+    return FinalError(cause) if error.errno in LASTING else InfrastructureError(cause)
 
 
 def issues(error: ValidationError, *, whole: str = "line") -> Iterator[str]:

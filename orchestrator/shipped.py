@@ -99,6 +99,12 @@ def version() -> str:
     return "unknown"
 
 
+def installing(extra: str) -> str:
+    """Return the command that adds an extra to this project as it is installed: whole, or the light set."""
+    whole, light = DISTRIBUTIONS
+    return f"pip install '{light if version().endswith(' light') else whole}[{extra}]'"
+
+
 def _home(project: Path) -> Path:
     """Return the folder that holds `docker` and `configs`."""
     return checkout(project) or project / PACKAGED

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import NEW_FOLDER, cache_option, opened, runs_option
+from orchestrator.cli.options import NEW_FOLDER, cache_option, opened, runs_option, tell
 
 
 @click.group()
@@ -22,18 +22,9 @@ def adapter() -> None:
 @cache_option
 def adapter_export(*, run: str, cycle: int, out: Path, runs: Path, cache: Path) -> None:
     """Export the adapter of one cycle of RUN in PEFT's format with a model card, after checking its digests."""
-    from orchestrator.report.export import cards, licences
-    from orchestrator.report.export.adapter import adapter_of, card, copy, rename_base
-    from orchestrator.report.export.folder import new_folder
+    from orchestrator.report.export.exports import export_adapter
 
-    folder = opened(run, runs)
-    trained, record = adapter_of(folder, cycle)
-    if trained.number != cycle:
-        click.echo(f"the run does not iterate: cycle {cycle} samples from the adapter of cycle 1", err=True)
-    licence = licences.of_model(folder.config.llm.model, cache)
-    with new_folder(out) as partial:
-        journalled = copy(folder, trained, record, partial)
-        rename_base(partial, cards.base_model(folder.config))
-        text = card(folder, trained, record, licence=licence, journalled=journalled)
-        (partial / "README.md").write_text(text, encoding="utf-8")
+    trained = export_adapter(opened(run, runs), out, cycle=cycle, cache=cache)
+    if trained != cycle:
+        tell(f"the run does not iterate: cycle {cycle} samples from the adapter of cycle {trained}")
     click.echo(str(out))

@@ -21,6 +21,7 @@ from orchestrator.cli.options import (
     resumes,
     runs_option,
     set_option,
+    tell,
 )
 from orchestrator.cli.options import data as data_console
 from orchestrator.errors import ConfigError
@@ -54,11 +55,11 @@ def corpus_build(*, config_path: Path, out: Path, overrides: tuple[str, ...], ca
     config = configured(config_path, overrides)
     began = time.monotonic()
     with Waiting(prose(), "curating"):
-        built = build_corpus(config, out, cache=cache, report=_say)
+        built = build_corpus(config, out, cache=cache, report=tell)
     if built.fresh:
-        _say(f"built in {time.monotonic() - began:.1f} s: {built.path} and {out / 'stages.json'}")
+        tell(f"built in {time.monotonic() - began:.1f} s: {built.path} and {out / 'stages.json'}")
     else:
-        _say(f"{built.path} is complete; remove it to build it again")
+        tell(f"{built.path} is complete; remove it to build it again")
     if built.stages:
         data_console().print(_table(built.stages))
 
@@ -75,7 +76,7 @@ def corpus_stats(*, config_path: Path, jsonl: bool, overrides: tuple[str, ...], 
 
     config = configured(config_path, overrides)
     with Waiting(prose(), "curating"):
-        curation = curate(config, cache=cache, report=_say)
+        curation = curate(config, cache=cache, report=tell)
     report = [stage.as_json() for stage in curation.stages]
     if jsonl:
         for stage in report:
@@ -117,7 +118,7 @@ def corpus_qualify(
     except UnicodeDecodeError as error:
         raise ConfigError(f"--names: is no text: {error}") from error
     with Waiting(console, "curating"):
-        seeds = curated(config, cache=cache, names=names, report=_say)[:limit]
+        seeds = curated(config, cache=cache, names=names, report=tell)[:limit]
     prepared = prepare(config.protocol, cache)
     console.print(f"accuracies beside {prepared.guessing.text}", markup=False)
     began = time.monotonic()
@@ -144,29 +145,14 @@ def corpus_qualify(
 @cache_option
 def corpus_export(*, run: str, out: Path, cycle: int | None, chosen: str, runs: Path, cache: Path) -> None:
     """Export the corpus of RUN as a folder that `datasets.load_dataset` reads, with a data card and licence texts."""
-    from orchestrator.report.export import licences
-    from orchestrator.report.export.corpus import corpus_of, write
-    from orchestrator.report.export.corpus_card import LICENCES, card, seeded
-    from orchestrator.report.export.folder import new_folder
+    from orchestrator.report.export.exports import FORMATS, export_corpus
 
-    folder = opened(run, runs)
-    exported = corpus_of(folder, cycle=cycle)
-    licence = licences.of_wheel(folder.config.corpus.lemur, cache)
-    texts = licence.texts if seeded(folder, exported.entries) else {}
-    with new_folder(out) as partial:
-        files = write(folder, exported, partial, formats=("parquet", "jsonl") if chosen == "both" else (chosen,))
-        (partial / "README.md").write_text(card(folder, exported, licence=licence, files=files), encoding="utf-8")
-        for name, text in texts.items():
-            (partial / LICENCES).mkdir(exist_ok=True)
-            (partial / LICENCES / name).write_bytes(text)
-    if seeded(folder, exported.entries) and not texts:
-        click.echo(f"{licence.where}: put its licence texts beside the data before you give it away", err=True)
-    click.echo(f"{len(exported.entries):,} entries up to cycle {exported.cycles}", err=True)
+    formats = FORMATS if chosen == "both" else (chosen,)
+    exported = export_corpus(opened(run, runs), out, cache=cache, cycle=cycle, formats=formats)
+    if exported.unlicensed is not None:
+        tell(f"{exported.unlicensed}: put its licence texts beside the data before you give it away")
+    tell(f"{exported.entries:,} entries up to cycle {exported.cycles}")
     click.echo(str(out))
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def _table(report: Sequence[Mapping[str, Any]]) -> Table:

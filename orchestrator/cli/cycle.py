@@ -6,13 +6,22 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import cache_option, config_option, configured, prose, resumes, runs_option, set_option
+from orchestrator.cli.options import (
+    cache_option,
+    config_option,
+    configured,
+    prose,
+    resumes,
+    runs_option,
+    set_option,
+    tell,
+)
 from orchestrator.cli.options import data as data_console
 
 
 @click.command(short_help="Run cycles, or continue a run.")
 @config_option
-@click.option("--run", "name", help="The run's name; the configuration's own where omitted.")
+@click.option("--run", "name", help="The run's name; the configuration's own if omitted.")
 @runs_option
 @click.option("--cycles", type=click.IntRange(min=1), help="How many cycles the run shall have in all.")
 @set_option
@@ -41,4 +50,4 @@ def cycle(
         console.print(states_table(summary))
     console.print(Cycles(summaries))
     lies = run_folder(config.name if name is None else name, runs)
-    click.echo(f"the run's ledgers, programs and adapters lie in {lies}", err=True)
+    tell(f"the run's ledgers, programs and adapters lie in {lies}")

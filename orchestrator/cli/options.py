@@ -110,7 +110,7 @@ def say_places() -> None:
     places = [name for name in ("cache", "runs") if name in context.params]
     said = [name for name in places if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE]
     if said:
-        click.echo(escaped_line("; ".join(f"{name}: {context.params[name].absolute()}" for name in said)), err=True)
+        tell(escaped_line("; ".join(f"{name}: {context.params[name].absolute()}" for name in said)))
 
 
 def resumes() -> None:

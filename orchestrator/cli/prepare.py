@@ -48,8 +48,8 @@ def image() -> None:
 @image.command("build", short_help="Build the sandbox image.")
 @default_config_option
 @set_option
-@click.option("--base", help="An image with Python 3.11 to build on; found or bootstrapped where omitted.")
-@click.option("--force", is_flag=True, help="Build even where the image is up to date.")
+@click.option("--base", help="An image with Python 3.11 to build on; found or bootstrapped if omitted.")
+@click.option("--force", is_flag=True, help="Build even if the image is up to date.")
 @cache_option
 def image_build(
     *, config_path: Path | None, overrides: tuple[str, ...], base: str | None, force: bool, cache: Path
@@ -77,7 +77,7 @@ def fetch(*, config_path: Path | None, overrides: tuple[str, ...], cache: Path) 
     from orchestrator.language_model import assets
 
     config = configured(config_path, overrides)
-    if config.llm.sampler == "corpus" and config.corpus.clean is None:  # which counts the tokens of the model
+    if not config.needs_model:
         click.echo("model: none is needed, llm.sampler is corpus")
     else:
         with Waiting(prose(), f"fetching {config.llm.model.source}"):

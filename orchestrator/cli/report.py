@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import NEW_FOLDER, data, json_option, print_json, runs_option, several
+from orchestrator.cli.options import NEW_FOLDER, data, json_option, print_json, runs_option, several, tell
 
 if TYPE_CHECKING:
     from orchestrator.run import RunFolder
@@ -37,7 +37,7 @@ def report(*, names: tuple[str, ...], runs: Path, out: Path | None, gallery: int
     folders = list(several(names, runs).values())
     if out is not None:
         for path in write(folders, out, exhibits=gallery):
-            click.echo(f"written: {path}", err=True)
+            tell(f"written: {path}")
     labels = named([folder.path for folder in folders])
     for folder, label in zip(folders, labels, strict=True):
         _cycles(folder, jsonl=jsonl, name=label if len(folders) > 1 else None)

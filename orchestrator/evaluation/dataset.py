@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from orchestrator.config import Config
-from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.errors import ConfigError, unwritable
 from orchestrator.evaluation.originals import Raw, Split, read_raw, resized
 from orchestrator.progress import Guessing
 from orchestrator.records import Digest, Record, canonical, derived_seed, digest, file_digest
@@ -175,7 +175,7 @@ def _lay_out(protocol: Protocol, raw: Raw, *, folder: Path) -> DatasetRecord:
         finally:
             _remove(work)
     except OSError as error:
-        raise InfrastructureError(f"{folder}: cannot write the data set: {error}") from error
+        raise unwritable(folder, error) from error
     return record
 
 

@@ -13,6 +13,7 @@ from orchestrator.evaluation.dataset import COPIES, images_size, prepare
 from orchestrator.evaluation.opening import open_evaluator
 from orchestrator.evaluation.seam import Submission
 from orchestrator.records import Limits, Verdict
+from orchestrator.sandbox.session import GVISOR_PIDS
 from orchestrator.sections import MIB
 
 IMPORT_SECONDS = {"runc": 20.0, "runsc": 60.0}  # gVisor hands out memory slowly
@@ -44,7 +45,7 @@ def examine(config: Config, *, cache: Path) -> Iterator[Finding]:
     deadlines = sandbox.deadlines.model_copy(update={"import_": import_seconds})
     limits = sandbox.limits.model_copy(update=SMALL)
     if sandbox.runtime == "runsc":
-        limits = limits.model_copy(update={"pids": 1024, "memory": 2048 * MIB})
+        limits = limits.model_copy(update={"pids": GVISOR_PIDS, "memory": 2048 * MIB})
     # the images must fit: the protocol is not what is examined
     least = COPIES * images_size(prepared, config.protocol) + limits.memory // 2
     limits = limits.model_copy(update={"memory": max(limits.memory, least)})

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import zlib
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -144,16 +145,12 @@ def _read_fashion(folder: Path, part: str) -> Split:
 
 def _read_torchvision(dataset: str, *, folder: Path) -> tuple[Split, Split]:
     """Let another process import torchvision, fetch if it can, and hand the arrays back in a file."""
+    if find_spec("torchvision") is None:
+        raise InfrastructureError(f"{dataset}: is read through torchvision, which is missing: pip install torchvision")
     with tempfile.TemporaryDirectory(prefix="images-") as work:
         target = Path(work) / "arrays.npz"
-        command = [
-            sys.executable,
-            "-m",
-            "orchestrator.evaluation.torchvision_arrays",
-            dataset,
-            str(folder),
-            str(target),
-        ]
+        module = "orchestrator.evaluation.torchvision_arrays"
+        command = [sys.executable, "-P", "-m", module, dataset, str(folder), str(target)]
         done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]

@@ -20,6 +20,7 @@ from orchestrator.run.adapter_files import digests
 PYPI = "pypi:"
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!+_]+)")
 BLOCK = 1 << 20
+LOOK_UP = 10  # seconds that the hub may take to say whether it has a model
 WORKER = ("accelerate", "peft", "torch", "transformers")
 WEIGHTS_AND_TOKENIZER = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 
@@ -59,6 +60,15 @@ def missing_packages() -> list[str]:
     return [name for name in WORKER if find_spec(name) is None]
 
 
+def unworkable() -> Iterator[str]:
+    """Yield what keeps the language model's worker from starting on this machine, and what to install."""
+    if missing := missing_packages():
+        yield (
+            f"{', '.join(missing)} are not installed, which the language model's worker needs:"
+            " pip install nn-orchestrate (the light set evaluates programs and reads runs)"
+        )
+
+
 def check(spec: ModelSpec) -> None:
     """Raise ConfigError if the source is malformed, or names a file that is not there; nothing is fetched."""
     source = spec.source
@@ -71,6 +81,27 @@ def check(spec: ModelSpec) -> None:
             raise ConfigError(f"llm.model.source: {source}: {error}") from error
         if not there:
             raise ConfigError(f"llm.model.source: {source} does not exist")
+
+
+def look_up(spec: ModelSpec) -> None:
+    """Find out in seconds whether the model can be had; nothing is fetched.
+
+    A wheel, a file or a folder, and what the hub's own cache holds, need no network.
+
+    Raises:
+        ConfigError: the source is malformed, or names a file that is not there.
+        InfrastructureError: the hub has no such model, or does not answer; the message says why.
+    """
+    check(spec)
+    there = spec.source.startswith(PYPI) or Path(spec.source).expanduser().exists()
+    if there or hub_file(spec, "config.json") is not None:
+        return
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(spec.source, revision=spec.revision, timeout=LOOK_UP)
+    except Exception as error:  # which HTTP client's errors come through differs by the library's version
+        raise _not_at_the_hub(spec, error) from error
 
 
 def download(asset: Asset) -> Path | None:
@@ -90,12 +121,16 @@ def download(asset: Asset) -> Path | None:
     try:
         folder = snapshot_download(spec.source, revision=spec.revision, allow_patterns=list(WEIGHTS_AND_TOKENIZER))
     except Exception as error:  # which HTTP client's errors come through differs by the library's version
-        raise InfrastructureError(
-            f"llm.model.source: {spec.source} cannot be fetched from Hugging Face: {str(error).strip()}\n"
-            "Check the name, the revision, the network and, for a gated model, `hf auth login`; or name a folder with"
-            " the model in it."
-        ) from error
+        raise _not_at_the_hub(spec, error) from error
     return Path(folder)
+
+
+def _not_at_the_hub(spec: ModelSpec, error: Exception) -> InfrastructureError:
+    return InfrastructureError(
+        f"llm.model.source: {spec.source} cannot be fetched from Hugging Face: {str(error).strip()}\n"
+        "Check the name, the revision, the network and, for a gated model, `hf auth login`; or name a folder with"
+        " the model in it."
+    )
 
 
 def pinned(requirement: str) -> tuple[str, str]:

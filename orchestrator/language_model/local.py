@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from tenacity import Retrying
 
 from orchestrator.attempts import bounded
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import unwritable
 from orchestrator.language_model import assets
 from orchestrator.language_model.worker import worker
 from orchestrator.machine import gpu_count
@@ -185,13 +185,13 @@ def _corpus(entries: Sequence[Entry], *, beside: Path) -> Iterator[Path]:
             shutil.rmtree(stale, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(dir=beside.parent, prefix=prefix))
     except OSError as error:
-        raise InfrastructureError(f"{beside}: has no room for a corpus: {error}; free space and resume") from error
+        raise unwritable(beside, error) from error
     try:
         corpus = scratch / "corpus.jsonl"
         try:
             corpus.write_text("".join(entry.model_dump_json() + "\n" for entry in entries), encoding="utf-8")
         except OSError as error:
-            raise InfrastructureError(f"{corpus}: cannot be written: {error}; free space and resume") from error
+            raise unwritable(corpus, error) from error
         yield corpus
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -201,8 +201,10 @@ def attempts(*, retries: int, pause: float, report: Report) -> Retrying:
     """Return the attempts at one job, as `bounded` does; `report` is told why another follows, and when."""
 
     def say(cause: str, attempt: int, seconds: float) -> None:
-        why = cause.partition("\n")[0]
-        report(f"{why} Attempt {attempt + 1} of {retries + 1} follows in {seconds:g} s.")
+        first, _, rest = cause.partition("\n")
+        last = rest.strip().rpartition("\n")[2]  # of a worker's stderr: what it died of
+        why = f"{first} {last}".strip()
+        report(f"{why.rstrip('.')}. Attempt {attempt + 1} of {retries + 1} follows in {seconds:g} s.")
 
     return bounded(retries=retries, pause=pause, longest=LONGEST_PAUSE, failed=say)
 

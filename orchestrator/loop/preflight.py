@@ -66,11 +66,8 @@ def _of_the_language_model(config: Config) -> Iterator[str]:
         yield from _said_by(lambda: assets.check(llm.model))
         if llm.model.device == "cuda" and not gpu_count() and not WSL.exists():
             yield "llm.model.device is cuda, and this machine has no NVIDIA GPU that is visible: set it to auto or cpu"
-        if missing := assets.missing_packages():
-            yield (
-                f"llm.sampler is model, and {', '.join(missing)} are not installed: pip install nn-orchestrate (the"
-                " light set evaluates programs and reads runs), or set llm.sampler to corpus and llm.finetune to false"
-            )
+        for wrong in assets.unworkable():
+            yield f"llm.sampler is model, and {wrong}, or set llm.sampler to corpus and llm.finetune to false"
     messages = prompts.asked(config)
     asked = TEMPLATE + sum(len(message.content) for message in messages) // CHARACTERS
     if llm.finetune and llm.iterate and llm.decoding.max_new_tokens + asked > llm.sft.max_length:
@@ -109,6 +106,12 @@ def _said_by(check: Callable[[], object]) -> Iterator[str]:
         check()
     except ConfigError as error:
         yield str(error)
+
+
+def look_up(config: Config) -> None:
+    """Raise InfrastructureError if the model of `config` cannot be had, in seconds and before a run is frozen."""
+    if config.llm.sampler == "model":
+        assets.look_up(config.llm.model)
 
 
 def rehearse(config: Config, *, cache: Path, engine: Engine | None = None) -> None:

@@ -12,7 +12,7 @@ from orchestrator.config import Config
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.loop.assembly import real_parts
 from orchestrator.loop.cycle import Loop
-from orchestrator.loop.preflight import check, rehearse
+from orchestrator.loop.preflight import check, look_up, rehearse
 from orchestrator.progress import Observer, Report, silent, unobserved
 from orchestrator.records import CycleSummary
 from orchestrator.run import RunFolder, run_lock
@@ -69,6 +69,7 @@ def run_cycles(  # noqa: PLR0913 - each is one choice of the caller, and all but
     with run_lock(folder), _paused(folder), _nothing_left(folder), ExitStack() as stack:
         engine = functools.cache(lambda: stack.enter_context(Engine()))  # one session, from its first use to the end
         if fresh:
+            look_up(config)
             rehearse(config, cache=store, engine=engine())
         opened = RunFolder.create(folder, config, report=report)
         watch = attach(opened, observe)

@@ -14,6 +14,7 @@ from orchestrator.progress import Event, Note, Observer, StageBegins
 from orchestrator.records import CycleSummary, FinetuneStep
 from orchestrator.run import RunFolder
 from orchestrator.sections import TrackerConfig
+from orchestrator.shipped import installing
 
 FILES = "events.out.tfevents.{time}.orchestrate"  # another suffix than other tools give
 FORMAT = "brain.Event:2"  # what TensorBoard expects of a file's first event
@@ -159,7 +160,7 @@ def _tensorboard() -> tuple[Any, Any, Any]:
         from tensorboard.summary.writer.record_writer import RecordWriter
     except ImportError as error:
         raise ConfigError(
-            f"tracker.kind: tensorboard needs a package that is not there ({error}): pip install"
-            " 'nn-orchestrate[tensorboard]', or set tracker.kind to none"
+            f"tracker.kind: tensorboard needs a package that is not there ({error}):"
+            f" {installing('tensorboard')}, or set tracker.kind to none"
         ) from error
     return event_pb2, summary_pb2, RecordWriter

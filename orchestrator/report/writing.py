@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.errors import ConfigError, unwritable
 from orchestrator.report.document import compose
 from orchestrator.report.figures import figures
 from orchestrator.report.panels import PANELS
@@ -47,7 +47,7 @@ def write(runs: Sequence[RunFolder], out: Path, *, exhibits: int) -> tuple[Path,
         for path, text in zip(written, (markdown.render(document), page.render(document)), strict=True):
             path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InfrastructureError(f"{out}: the report cannot be written: {error}") from error
+        raise unwritable(out, error) from error
     return written
 
 

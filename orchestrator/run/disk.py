@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, unwritable
 
 PARTIAL = ".part-"  # begins the names of what a kill leaves of files that were being written under many names
 
@@ -74,7 +74,7 @@ def append(path: Path, content: bytes, *, after: int, durable: bool = True) -> N
         if new:
             sync_folder(path.parent)
     except OSError as error:
-        raise _refused(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def append_line(path: Path, line: bytes) -> None:
@@ -111,7 +111,7 @@ def write(path: Path, content: bytes, *, partial: Path, private: bool = False) -
             raise
         sync_folder(path.parent)
     except OSError as error:
-        raise _refused(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -121,7 +121,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _refused(path: Path, error: OSError) -> InfrastructureError:
-    return InfrastructureError(f"{path}: cannot be written: {error}; free space and resume")

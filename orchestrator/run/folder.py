@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from orchestrator.records.journal import Recorder, unrecorded
 from orchestrator.run.adapter_files import digests
 from orchestrator.run.disk import write
 from orchestrator.run.journal import Journal
-from orchestrator.run.ledger import Ledger, Witness
+from orchestrator.run.ledger import Ledger, Witness, run_lock
 from orchestrator.run.store import Store
 
 SHOWN_KEYS = 5
@@ -148,6 +149,17 @@ class RunFolder:
         if not file.is_file():
             raise ConfigError(f"{path}: holds no run (no config.json); name a folder that `orchestrate cycle` made")
         return cls(path, _read_config(file), report=report)
+
+    @contextmanager
+    def held(self, *, report: Report = silent) -> Iterator[RunFolder]:
+        """Lend this run for writing, with its journal, under the run's lock.
+
+        Raises:
+            InfrastructureError: another process works on it.
+            LedgerError: a ledger is damaged.
+        """
+        with run_lock(self.path):
+            yield RunFolder.create(self.path, self.config, report=report)
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import accumulate
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -176,6 +176,11 @@ def run_lock(folder: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def reading_lock(folder: Path) -> AbstractContextManager[None]:
+    """Return the run's lock if this user can take it, so that nobody writes meanwhile; else nothing."""
+    return run_lock(folder) if os.access(folder, os.W_OK) else nullcontext()
 
 
 def _encode(record: Line) -> bytes:

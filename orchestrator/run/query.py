@@ -16,6 +16,7 @@ from orchestrator.progress import Report, silent
 from orchestrator.run.disk import read_lines
 from orchestrator.run.folder import RunFolder
 from orchestrator.run.views import LEDGERS, VIEWS
+from orchestrator.shipped import installing
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,7 +76,7 @@ class Database:
         """
         package = {"pandas": "pandas", "arrow": "pyarrow"}[kind]
         if find_spec(package) is None:
-            raise ConfigError(f"a table of kind {kind} needs {package}: pip install 'nn-orchestrate[frames]'")
+            raise ConfigError(f"a table of kind {kind} needs {package}: {installing('frames')}")
         with _named():
             self._check(sql)
             rows = self._connection.sql(sql)

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.records import digest
-from orchestrator.sandbox.cgroup import ControlGroup, empty_groups
+from orchestrator.sandbox.cgroup import TOP, ControlGroup, empty_groups
 from orchestrator.sandbox.engine import Engine
 from orchestrator.sandbox.engine_errors import RefusedError
 
-PREFIX = "nn-sandbox"
-OWNER, MACHINE, PROCESS, EXPIRES = (f"{PREFIX}.{name}" for name in ("owner", "machine", "process", "expires"))
+OWNER, MACHINE, PROCESS, EXPIRES = (f"{TOP}.{name}" for name in ("owner", "machine", "process", "expires"))
 SLACK = 60.0  # seconds past its expiry in which an owner may still be removing a container itself
 BETWEEN_LOOKS = 1.0
 PARTS = 4  # of a control group's name
@@ -42,7 +41,7 @@ def group_name() -> str:
 
 def container_name(group: ControlGroup) -> str:
     """Return the name of the container that a control group is for."""
-    return f"{PREFIX}-{group.name}"
+    return f"{TOP}-{group.name}"
 
 
 def is_orphan(found: Mapping[str, str], *, now: float) -> bool:
@@ -81,7 +80,7 @@ def reap(engine: Engine, *, driver: str) -> list[str]:
     removed = []
     for identity in sorted(suspects.keys() & again.keys()):
         if _removed(engine, identity):
-            ControlGroup(name=again[identity].removeprefix(f"{PREFIX}-"), driver=driver).remove()
+            ControlGroup(name=again[identity].removeprefix(f"{TOP}-"), driver=driver).remove()
             removed.append(identity)
     return removed
 
@@ -95,7 +94,7 @@ def clear(engine: Engine, groups: Mapping[str, ControlGroup]) -> None:
         InfrastructureError: the engine failed.
     """
     for found in engine.listed(label=OWNER):
-        group = groups.get(found.name.removeprefix(f"{PREFIX}-"))
+        group = groups.get(found.name.removeprefix(f"{TOP}-"))
         if group is not None:
             _remove(engine, found.id)
             group.remove()

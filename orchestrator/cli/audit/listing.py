@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from orchestrator.cli.options import data, json_option, opened, print_json, runs_option
+from orchestrator.cli.options import data, json_option, opened, print_json, runs_option, tell
 from orchestrator.records.states import STAGES, Decision, VerdictState
 
 if TYPE_CHECKING:
@@ -96,17 +96,16 @@ def audit_list(  # noqa: PLR0913 - one argument for each option of the command
     for line in columns(HEAD, rows, width=screen(data()), right=RIGHT):
         click.echo(line)
     shown = f"{len(rows)} shown of {len(found)} that match, of {len(everything)} candidates{bracketed(guess)}"
-    click.echo(shown, err=True)
+    tell(shown)
 
 
 def _say_undated(everything: Sequence[History]) -> None:
     """Say how many candidates a bound on time leaves out for want of a date."""
     undated = sum(history.verdict is not None and history.at is None for history in everything)
     if undated:
-        click.echo(
+        tell(
             f"{undated} candidates are left out, whose verdicts no journal dates: it is missing, damaged or older than"
-            " they are (`orchestrate audit verify` says which)",
-            err=True,
+            " they are (`orchestrate audit verify` says which)"
         )
 
 

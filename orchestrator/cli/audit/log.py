@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.options import opened, runs_option
+from orchestrator.cli.options import opened, runs_option, tell
 
 
 @click.command("log", short_help="Show what a candidate printed.")
@@ -25,7 +25,7 @@ def audit_log(*, run: str, candidate_id: str, runs: Path) -> None:
     folder = opened(run, runs)
     verdict = history(folder, candidate_id).verdict
     if verdict is None:
-        click.echo("not evaluated yet", err=True)
+        tell("not evaluated yet")
         return
     measured = verdict.measured
     for name, stored in (("stdout", measured.stdout), ("stderr", measured.stderr)):
@@ -33,11 +33,11 @@ def audit_log(*, run: str, candidate_id: str, runs: Path) -> None:
         if stored is None:
             continue
         if not folder.store.path(stored).exists() and stored in (dropped := pruned(folder.path)):
-            click.echo(f"pruned on {dropped[stored]:%Y-%m-%d %H:%M} UTC; its SHA-256 was {stored}", err=True)
+            tell(f"pruned on {dropped[stored]:%Y-%m-%d %H:%M} UTC; its SHA-256 was {stored}")
             continue
         click.echo(_shown(folder.store.get(stored)))
     if measured.truncated:
-        click.echo(f"--- {measured.log_bytes} bytes were stored; what came after them was not", err=True)
+        tell(f"--- {measured.log_bytes} bytes were stored; what came after them was not")
 
 
 def _shown(content: bytes) -> bytes:

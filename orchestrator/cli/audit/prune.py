@@ -45,7 +45,6 @@ def audit_prune(
     Programs, predictions and ledgers always stay, and so does output that another candidate shares or that anything
     else refers to. A verdict without a time in the journal is as old as its ledger. `audit log` says what was pruned.
     """
-    from orchestrator.run import RunFolder, run_lock
     from orchestrator.run.history import verdict_times
     from orchestrator.run.retention import Policy, plan, prune
 
@@ -54,8 +53,7 @@ def audit_prune(
     if dry_run:
         _say("would drop", plan(folder, policy, moments=verdict_times(folder.path)))
         return
-    with run_lock(folder.path):
-        writable = RunFolder.create(folder.path, folder.config, report=tell)
+    with folder.held(report=tell) as writable:
         planned = plan(writable, policy, moments=verdict_times(folder.path))
         prune(writable, planned, policy=policy)
     _say("dropped", planned)
@@ -72,7 +70,6 @@ def audit_prune_adapters(*, run: str, dry_run: bool, runs: Path) -> None:
     another machine and goes on there, is verified and reported on; what is lost is `generate` and `adapter export` from
     cycles of the past, and with llm.continue_adapter, or without llm.iterate, more cycles than the run has finished.
     """
-    from orchestrator.run import RunFolder, run_lock
     from orchestrator.run.retention import drop_adapters, sizes, spent
 
     folder = opened(run, runs)
@@ -81,8 +78,7 @@ def audit_prune_adapters(*, run: str, dry_run: bool, runs: Path) -> None:
         names = ", ".join(one.weights_name for one in spent(folder)) or "nothing"
         click.echo(f"would drop {names}")
         return
-    with run_lock(folder.path):
-        writable = RunFolder.create(folder.path, folder.config, report=tell)
+    with folder.held(report=tell) as writable:
         going = spent(writable)
         drop_adapters(writable, going)
     click.echo(f"adapters dropped: {len(going)}, of {_size(before - sizes(folder)['adapters'].bytes)}")

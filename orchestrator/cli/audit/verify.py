@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 from functools import partial
 from pathlib import Path
@@ -50,7 +48,7 @@ def audit_verify(
     """
     from orchestrator.cli.waiting import Waiting
     from orchestrator.evaluation.dataset import labels
-    from orchestrator.run import run_lock
+    from orchestrator.run.ledger import reading_lock
     from orchestrator.run.verify import head, verify
 
     if head_only and expect_head is not None:
@@ -59,8 +57,7 @@ def audit_verify(
     folder = Path(run) if (Path(run) / "config.json").is_file() else runs / run
     if not folder.is_dir():
         raise ConfigError(f"{folder}: there is no such run; `--runs` names the folder of runs")
-    locked = run_lock(folder) if os.access(folder, os.W_OK) else contextlib.nullcontext()
-    with locked:
+    with reading_lock(folder):
         if head_only:
             last = head(folder)
             click.echo(f"{last.index} {last.hash}")

@@ -14,8 +14,7 @@ import pytest
 from orchestrator.errors import NoSlotError
 from orchestrator.evaluation import SandboxEvaluator, Submission, prepare
 from orchestrator.records import Verdict
-from orchestrator.sandbox.cgroup import ControlGroup
-from orchestrator.sandbox.lease import PREFIX
+from orchestrator.sandbox.cgroup import TOP, ControlGroup
 from tests.adversarial.suite import CACHE, CONTROL, FOLDER, config
 from tests.support.relay import Relay, relaying
 
@@ -36,7 +35,7 @@ def losing(kills: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
             yield relay
         finally:
             for spared in relay.spared:
-                name = straight.api.inspect_container(spared)["Name"].removeprefix(f"/{PREFIX}-")
+                name = straight.api.inspect_container(spared)["Name"].removeprefix(f"/{TOP}-")
                 straight.api.unpause(spared)
                 straight.api.remove_container(spared, force=True)
                 ControlGroup(name=name, driver=straight.info()["CgroupDriver"]).remove()

@@ -140,9 +140,10 @@ def test_a_full_copy_of_the_cache_works_elsewhere(tmp_path: Path) -> None:
     assert Path(asset.spec.source).is_relative_to(tmp_path / "two")
 
 
-def offline(home: Path, source: str) -> subprocess.CompletedProcess[str]:
-    """Fetch what the quickstart names, but the model `source`, with Hugging Face's cache in `home` and no network."""
-    command = [sys.executable, "-m", "orchestrator", "fetch", "--config", "configs/quickstart.yaml"]
+def offline(home: Path, source: str, *command: str) -> subprocess.CompletedProcess[str]:
+    """Fetch, or do `command` to, what the quickstart names, but the model `source`; the hub's cache lies in `home`."""
+    name, *options = command or ("fetch",)
+    command = (sys.executable, "-m", "orchestrator", name, "--config", "configs/quickstart.yaml", *options)
     overrides = ["--set", f"llm.model.source={source}", "--set", "corpus.lemur=tiny-model==1.2"]
     build_wheel(home / "cache" / "wheels")
     return subprocess.run(
@@ -164,6 +165,13 @@ def test_a_model_of_hugging_face_is_found_in_its_cache(tmp_path: Path) -> None:
     (model / "refs" / "main").write_text(snapshot.name, encoding="utf-8")
     done = offline(tmp_path, "somebody/tiny")
     assert done.stdout.startswith(f"model: somebody/tiny, in {snapshot}\n"), done.stderr
+
+
+def test_a_run_is_not_frozen_on_a_model_that_cannot_be_had(tmp_path: Path) -> None:
+    done = offline(tmp_path, "somebody/tiny", "cycle", "--runs", str(tmp_path / "runs"))
+    assert done.returncode == 1
+    assert "llm.model.source: somebody/tiny cannot be fetched" in done.stderr
+    assert not list((tmp_path / "runs").glob("*/config.json"))
 
 
 def test_a_model_of_hugging_face_that_cannot_be_had_is_said_with_what_to_do(tmp_path: Path) -> None:

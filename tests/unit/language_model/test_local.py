@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,16 @@ def test_a_job_that_its_worker_refuses_is_given_to_no_other(tmp_path: Path, stat
         run(generator(tmp_path, body, retries=2))
     assert isinstance(caught.value, RefusedJobError) == (status == os.EX_CONFIG)
     assert (tmp_path / "worker.log").read_text().count("error: ") == attempts
+
+
+def test_who_waits_is_told_what_a_worker_died_of(tmp_path: Path) -> None:
+    said: list[str] = []
+    made = replace(generator(tmp_path, "sys.exit('warning: old\\nno such model')", retries=1), report=said.append)
+    with pytest.raises(InfrastructureError):
+        run(made)
+    assert len(said) == 1
+    assert "exit status 1" in said[0]
+    assert "no such model. Attempt 2 of 2" in said[0]
 
 
 def test_a_worker_that_cannot_be_started_is_our_failure(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator import machine
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import FinalError, InfrastructureError
 from orchestrator.language_model import local
 from orchestrator.records import Adapter, Entry, FinetuneStep, LoraSpec, Message, SftSpec, digest
 from tests.support.tiny_jobs import MESSAGES, MODEL
@@ -117,11 +118,13 @@ def test_a_trainer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "adapter").iterdir()] == ["adapter_model.safetensors"]
 
 
-def test_a_trainer_whose_disk_is_full_is_our_failure(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_said_once_and_tried_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    made = trainer(tmp_path, "adapter()", [])
-    with pytest.raises(InfrastructureError, match="free space and resume"):
+    said: list[str] = []
+    made = replace(trainer(tmp_path, "adapter()", [], retries=2), report=said.append)
+    with pytest.raises(FinalError, match=r"adapter: cannot be written: (File exists|Not a directory)$"):
         made.train(entries=[entry()], adapter=None, output=tmp_path / "file" / "adapter", seed=1)
+    assert not said
 
 
 def test_only_several_gpus_need_a_launcher() -> None:

@@ -61,9 +61,9 @@ def test_the_pauses_between_workers_grow(tmp_path: Path) -> None:
     retrying = local.attempts(retries=3, pause=2.0, report=said.append).copy(sleep=lambda seconds: None)
 
     def fails() -> None:
-        raise InfrastructureError("gone.\nmany words")
+        raise InfrastructureError("gone. It ends:\nmany words\nthe cause")
 
     with pytest.raises(InfrastructureError, match="gone"):
         retrying(fails)
     assert [one.rpartition(" in ")[2] for one in said] == ["2 s.", "4 s.", "8 s."]
-    assert said[0].startswith("gone. Attempt 2 of 4")
+    assert said[0].startswith("gone. It ends: the cause. Attempt 2 of 4")

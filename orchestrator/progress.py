@@ -61,6 +61,31 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def left_after(elapsed: float, left: float | None) -> str:
+    """Return in words how long something has taken, and about how much longer it takes, if that is known."""
+    rest = "" if left is None else f", about {duration(left)} left"
+    return f"elapsed {duration(elapsed)}{rest}"
+
+
+@dataclass
+class Pace:
+    """About how long the rest takes, in seconds; an estimate shrinks until another step is done, and never grows."""
+
+    began: float
+    done: int = 0
+    last: float = 0.0
+
+    def advance(self, *, now: float, done: int) -> None:
+        """Note that so many steps are done in all; `now` is on the clock of `began`."""
+        if done != self.done:
+            self.done, self.last = done, now
+
+    def left(self, *, now: float, missing: int) -> float | None:
+        """Return how long the `missing` steps take, at the pace of those that are done; None before the first."""
+        estimate = time_left(self.last - self.began, done=self.done, missing=missing)
+        return None if estimate is None else max(0.0, estimate - (now - self.last))
+
+
 def time_left(elapsed: float, *, done: int, missing: int) -> float | None:
     """Return how many seconds the missing ones take at the pace of those done so far; None before the first."""
     return elapsed / done * max(0, missing) if done > 0 else None

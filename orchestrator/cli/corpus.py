@@ -108,7 +108,7 @@ def corpus_qualify(
     from orchestrator.cli.waiting import Waiting
     from orchestrator.corpus.build import curated, qualifications
     from orchestrator.evaluation import prepare
-    from orchestrator.progress import duration, time_left
+    from orchestrator.progress import left_after, time_left
 
     resumes()
     config = configured(config_path, overrides)
@@ -124,8 +124,9 @@ def corpus_qualify(
     began = time.monotonic()
     for done, record in enumerate(qualifications(config, seeds, out=out, cache=cache), start=1):
         shown = record.state if record.accuracy is None else f"{record.accuracy:.1%}"
-        left = time_left(time.monotonic() - began, done=done, missing=len(seeds) - done)
-        console.print(f"{done} of at most {len(seeds)}: {record.name}: {shown}, left {duration(left)}", markup=False)
+        elapsed = time.monotonic() - began
+        rest = left_after(elapsed, time_left(elapsed, done=done, missing=len(seeds) - done))
+        console.print(f"{done} of at most {len(seeds)}: {record.name}: {shown}, {rest}", markup=False)
     click.echo(str(out))
 
 

@@ -31,7 +31,7 @@ def cycle(
 ) -> None:
     """Run cycles of fine-tuning, generation, evaluation and admission until the run has its number of them.
 
-    Running it again continues after whatever is whole and computes none of that again.
+    Running it again continues after whatever is complete, and computes none of that again.
     """
     from orchestrator.loop.running import run_cycles, run_folder
     from orchestrator.report import Cycles, View

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestrator.escape import escaped_line
-from orchestrator.progress import duration, time_left
+from orchestrator.progress import Pace, left_after
 from orchestrator.report.console import PLAIN_SECONDS
 
 LIVE_SECONDS = 0.5
@@ -30,7 +30,7 @@ class Waiting:
         self._every = LIVE_SECONDS if console.is_terminal else every
         self._done = 0
         self._last = ""
-        self._began = time.monotonic()
+        self._pace = Pace(began=time.monotonic())
         self._over = threading.Event()
         self._status = console.status(Text(what)) if console.is_terminal else None
         self._ticker = threading.Thread(target=self._tick, name="waiting", daemon=True)
@@ -55,6 +55,7 @@ class Waiting:
         """Count one step as done; `last` says what it was."""
         self._done += 1
         self._last = last
+        self._pace.advance(now=time.monotonic(), done=self._done)
 
     def say(self, text: str) -> None:
         """Print one line that stays, above the one that changes."""
@@ -63,16 +64,14 @@ class Waiting:
     @property
     def line(self) -> str:
         """What is under way, in words."""
-        since = time.monotonic() - self._began
+        now = time.monotonic()
         parts = [self._what]
         if self._total is not None:
             parts = [f"{self._what}: {self._done} of {self._total}"]
         if self._last:
             parts.append(self._last)
-        parts.append(f"since {duration(since)}")
-        if self._total is not None:
-            left = time_left(since, done=self._done, missing=self._total - self._done)
-            parts.append(f"left {duration(left)}")
+        left = None if self._total is None else self._pace.left(now=now, missing=self._total - self._done)
+        parts.append(left_after(now - self._pace.began, left))
         return ", ".join(parts)
 
     def _tick(self) -> None:

@@ -97,3 +97,9 @@ def table(report: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, int, int 
         )
         for stage in report
     ]
+
+
+def summed_up(stages: Sequence[Stage]) -> str:
+    """Return in one line what a curation kept, and how many records each stage dropped that dropped any."""
+    dropped = ", ".join(f"{stage.name} {stage.dropped:,}" for stage in stages if stage.dropped)
+    return f"corpus: {stages[-1].kept if stages else 0:,} chat pairs; dropped: {dropped or 'nothing'}"

@@ -14,7 +14,7 @@ from orchestrator.config import Config
 from orchestrator.corpus.qualify import Seed
 from orchestrator.errors import InfrastructureError
 from orchestrator.evaluation import Evaluator, Submission
-from orchestrator.progress import Report, duration, time_left
+from orchestrator.progress import Report, left_after, time_left
 from orchestrator.records import STAGES, Digest, Failed, Line, Verdict, canonical, digest
 from orchestrator.run.disk import append_line, read_lines
 from orchestrator.sections import SandboxConfig
@@ -86,8 +86,9 @@ def _tried(todo: Sequence[Seed], evaluator: Evaluator, path: Path, report: Repor
             append_line(path, found.model_dump_json().encode())
         passed += found.failure is None
         if done % TOGETHER == 0 or done == len(todo):
-            left = time_left(time.monotonic() - began, done=done, missing=len(todo) - done)
-            report(f"dry run: {done:,} of {len(todo):,}, {passed:,} passed, left {duration(left)}")
+            elapsed = time.monotonic() - began
+            left = time_left(elapsed, done=done, missing=len(todo) - done)
+            report(f"dry run: {done:,} of {len(todo):,}, {passed:,} passed, {left_after(elapsed, left)}")
         yield found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestrator.config import Config
 from orchestrator.corpus import filters, stages
 from orchestrator.corpus.build import curate
+from orchestrator.corpus.curation import summed_up
 from orchestrator.errors import ConfigError
 from orchestrator.evaluation import Evaluator, Prepared, open_evaluator, prepare
 from orchestrator.language_model import Generator, LlmGenerator, LlmTokens, LlmTrainer, Trainer, assets, prompts
@@ -43,8 +44,7 @@ def real_parts(
         curation = curate(
             config, cache=cache, engine=engine(), record=run.record, report=lambda text: observe(Note(text))
         )
-        for stage in curation.stages:
-            observe(Note(f"corpus, {stage.name}: kept {stage.kept:,}, dropped {stage.dropped:,}"))
+        observe(Note(summed_up(curation.stages)))
         made = list(stages.entries(config, curation, store))
         if config.llm.sampler == "model" and config.llm.finetune:
             tokens = LlmTokens(model=config.llm.model, cache=cache, log=log)

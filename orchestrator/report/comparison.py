@@ -22,7 +22,7 @@ RESEMBLE = (
 
 
 def comparison(runs: Sequence[Results]) -> tuple[Table, ...]:
-    """Return every table over all of `runs`; those that need a whole cycle only if there is one."""
+    """Return every table over all of `runs`; those that need a complete cycle only if there is one."""
     ended = [run for run in runs if run.summaries]
     tables = [configurations(runs)]
     if (apart := differences(runs)) is not None:
@@ -63,7 +63,7 @@ def _configuration(run: Results) -> tuple[str, ...]:
         f"above {config.novelty.tau:.2f}" if config.novelty.enabled else "off",
         tuning,
         str(config.seed),
-        f"{len(run.summaries)} whole of {config.cycles}",
+        f"{len(run.summaries)} complete of {config.cycles}",
         config.protocol.hash()[:12],
     )
 
@@ -120,7 +120,7 @@ def _changes(run: Results) -> Iterator[tuple[str, ...]]:
         ("valid", first.valid_rate, last.valid_rate),
         ("mean accuracy", first.accuracy, last.accuracy),
         (f"above {run.threshold}", first.above_rate, last.above_rate),
-        ("novel of those above", first.novel_rate, last.novel_rate),
+        ("novel share", first.novel_rate, last.novel_rate),
     ):
         yield named, number, before.text, after.text, _change(before, after), _verdict(before, after)
 
@@ -222,7 +222,7 @@ def _total(label: str, pool: Pool) -> tuple[str, ...]:
 
 
 def ends(runs: Sequence[Results]) -> Table:
-    """Return the first and the last whole cycle of each run beside the paper's, in the form of its Table 5."""
+    """Return the first and the last complete cycle of each run beside the paper's, in the form of its Table 5."""
     rows = []
     for run in runs:
         for summary in run.summaries[:1] + run.summaries[1:][-1:]:

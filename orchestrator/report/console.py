@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.config import Config
-from orchestrator.progress import Event, Guessing, Note, StageBegins, duration
+from orchestrator.progress import Event, Guessing, Note, StageBegins, duration, left_after
 from orchestrator.records import CycleSummary
 from orchestrator.report.estimate import Estimate, bound, percent
 from orchestrator.report.funnel import Funnel
@@ -80,8 +80,8 @@ class View:
             funnel = self._funnel
             now = time.monotonic()
             parts = [f"{name} {text}" for name, text in funnel.pairs()]
-            parts.append(f"since {duration(now - funnel.since) if funnel.since else '-'}")
-            parts.append(f"left {duration(funnel.left(now=now))}")
+            if funnel.since:
+                parts.append(left_after(now - funnel.since, funnel.left(now=now)))
             return f"{funnel.title}: {', '.join(parts)}"
 
     def _panel(self) -> Panel:
@@ -107,7 +107,7 @@ class Cycles:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield what fits."""
         if not self._summaries:
-            yield Text("no cycle is whole yet")
+            yield Text("no cycle is complete yet")
             return
         caption = _caption(self._summaries[-1])
         table = Table(title=TITLE, caption=caption)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from orchestrator.progress import Event, Guessing, Note, StageBegins, time_left
+from orchestrator.progress import Event, Guessing, Note, Pace, StageBegins
 from orchestrator.records import Completion, CycleSummary, Evaluation, FinetuneStep, Novelty
 
 UNPARSED = frozenset({"extract", "parse"})
@@ -34,6 +34,7 @@ class Funnel:
     accuracies: list[float] = field(default_factory=list)
     step: FinetuneStep | None = None
     guessing: Guessing | None = None
+    pace: Pace = field(default_factory=lambda: Pace(began=0.0))
 
     def take(self, event: Event, *, now: float) -> None:
         """Count one event."""
@@ -47,6 +48,7 @@ class Funnel:
                 self.evaluated += 1
                 self.parsed += event.verdict.stage not in UNPARSED
                 self.quarantined += event.verdict.state == "quarantined"
+                self.pace.advance(now=now, done=self.evaluated - self.evaluated_before)
                 if event.verdict.accuracy is not None:
                     self.accuracies.append(event.verdict.accuracy)
             case Novelty():
@@ -55,6 +57,7 @@ class Funnel:
                 self.admitted += event.decision == "admitted"
             case FinetuneStep():
                 self.step = event
+                self.pace.advance(now=now, done=event.step)
             case Guessing():
                 self.guessing = event
             case CycleSummary() | Note():
@@ -62,12 +65,10 @@ class Funnel:
 
     def left(self, *, now: float) -> float | None:
         """Return the estimated seconds that the present stage still takes; None while nothing is known."""
-        elapsed = now - self.since
         if self.stage == "finetune" and self.step is not None:
-            return time_left(elapsed, done=self.step.step, missing=self.step.steps - self.step.step)
+            return self.pace.left(now=now, missing=self.step.steps - self.step.step)
         if self.stage == "sample" and self.total is not None:
-            done = self.evaluated - self.evaluated_before
-            return time_left(elapsed, done=done, missing=self.total - self.evaluated)
+            return self.pace.left(now=now, missing=self.total - self.evaluated)
         return None
 
     def pairs(self) -> Sequence[tuple[str, str]]:
@@ -104,6 +105,7 @@ class Funnel:
         self._enter(event.cycle)
         self.stage, self.total, self.since = event.name, event.total if event.total is not None else self.total, now
         self.evaluated_before = self.evaluated
+        self.pace = Pace(began=now)
 
     def _enter(self, cycle: int) -> None:
         if cycle != self.cycle:

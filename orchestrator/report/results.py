@@ -15,6 +15,7 @@ from orchestrator.report.environments import Code, Place, codes, places
 from orchestrator.report.estimate import Estimate, average, bound
 from orchestrator.report.failures import Failure, failures
 from orchestrator.report.gallery import Exhibit, gallery
+from orchestrator.report.so_far import so_far
 from orchestrator.report.totals import Pool, pooled
 from orchestrator.run import RunFolder
 from orchestrator.run.functional_duplicates import twins
@@ -25,14 +26,14 @@ LAST = 2  # cycles that are set against the first
 
 @dataclass(frozen=True)
 class Results:
-    """The whole cycles of one run; `unfinished` names the others, which are in no number.
+    """The complete cycles of one run; `unfinished` says how far the others are, which are in no number.
 
     A functional duplicate is found only of seeds whose fingerprint is known, and of earlier candidates.
     """
 
     label: str
     config: Config
-    unfinished: tuple[int, ...]
+    unfinished: tuple[str, ...]
     seeds: int
     seeds_fingerprinted: int
     summaries: tuple[CycleSummary, ...]
@@ -53,12 +54,17 @@ class Results:
         folders = list(run.cycles())
         summaries = tuple(summary for folder in folders if folder.summary.whole for summary in folder.summary.read())
         whole = {summary.cycle for summary in summaries}
-        found = tuple(history for history in histories(run) if history.cycle in whole)
+        everything = tuple(histories(run))
+        found = tuple(history for history in everything if history.cycle in whole)
         seeds = {entry.source: entry.fingerprint for entry in run.corpus.read()}
         return cls(
             label=label,
             config=run.config,
-            unfinished=tuple(folder.number for folder in folders if folder.number not in whole),
+            unfinished=tuple(
+                so_far(folder.number, (one for one in everything if one.cycle == folder.number))
+                for folder in folders
+                if folder.number not in whole
+            ),
             seeds=len(seeds),
             seeds_fingerprinted=sum(fingerprint is not None for fingerprint in seeds.values()),
             summaries=summaries,
@@ -79,7 +85,7 @@ class Results:
     def guessing(self) -> str:
         """What every accuracy of the run is to be compared with, in words."""
         if not self.summaries:
-            return f"{self.dataset}: chance and the majority class are known once a cycle is whole"
+            return f"{self.dataset}: chance and the majority class are known once a cycle is complete"
         one = self.summaries[0]
         return f"{self.dataset}: {Guessing(one.chance, one.majority).text}"
 
@@ -91,12 +97,12 @@ class Results:
 
     @cached_property
     def all(self) -> Pool:
-        """The candidates of all whole cycles together."""
+        """The candidates of all complete cycles together."""
         return self.pool(self.summaries)
 
     @cached_property
     def first(self) -> Pool | None:
-        """The first cycle; None while no cycle is whole."""
+        """The first cycle; None until a cycle is complete."""
         return self.pool(self.summaries[:1]) if self.summaries else None
 
     @cached_property

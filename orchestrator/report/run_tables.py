@@ -26,9 +26,9 @@ class Chapter:
 
 
 def chapter(run: Results) -> Chapter:
-    """Return the chapter on `run`; without tables while none of its cycles is whole."""
+    """Return the chapter on `run`; without tables until one of its cycles is complete."""
     if not run.summaries:
-        return Chapter(run, notes=(*_notes(run), "No cycle is whole yet: there is nothing to report."), tables=())
+        return Chapter(run, notes=(*_notes(run), "No cycle is complete yet."), tables=())
     paper = trajectory(run.dataset)
     tables = [cycles(run), beside(run, paper), failed(run)]
     if run.failures:
@@ -38,7 +38,7 @@ def chapter(run: Results) -> Chapter:
 
 def _notes(run: Results) -> tuple[str, ...]:
     notes = [f"Accuracies are of the first epoch on {run.guessing}."] if run.summaries else []
-    notes += [f"Cycle {number} has begun and is not whole: it is in no number." for number in run.unfinished]
+    notes += run.unfinished
     if run.codes:
         notes.append(f"Evaluated by the orchestrator of revision {', then '.join(code.text for code in run.codes)}.")
     if run.summaries:
@@ -53,7 +53,7 @@ def _notes(run: Results) -> tuple[str, ...]:
 
 
 def cycles(run: Results) -> Table:
-    """Return every whole cycle, in the form of the paper's Tables 3, 4 and 6, with intervals."""
+    """Return every complete cycle, in the form of the paper's Tables 3, 4 and 6, with intervals."""
     head = ("cycle", "generated", "valid", "programs", "best", "mean", "median", "deviation", f"above {run.threshold}")
     note = (
         "Wilson's 95 % interval for shares, Student's for the mean; n candidates. Best, mean, median and standard"
@@ -127,7 +127,7 @@ def failed(run: Results) -> Table:
     rows = [(stage, state, f"{count:,}", share(count, tried).text) for (stage, state), count in counts.items()]
     everything = sum(counts.values())
     rows.append(("all", "failed in any way", f"{everything:,}", share(everything, tried).text))
-    note = "Of all candidates of whole cycles, quarantined ones aside; Wilson's 95 % interval."
+    note = "Of all candidates of complete cycles, quarantined ones aside; Wilson's 95 % interval."
     head = ("stage", "state", "candidates", "share")
     return Table("Failures by stage", head, tuple(rows), note=note, words=frozenset({"stage", "state"}))
 

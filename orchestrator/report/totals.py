@@ -1,4 +1,4 @@
-"""The candidates of one or more whole cycles, taken together."""
+"""The candidates of one or more complete cycles, taken together."""
 
 from __future__ import annotations
 

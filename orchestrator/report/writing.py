@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.errors import ConfigError, unwritable
+from orchestrator.progress import Report, silent
 from orchestrator.report.document import compose
 from orchestrator.report.figures import figures
 from orchestrator.report.panels import PANELS
@@ -22,10 +23,11 @@ SUMMARY = "summary.json"
 MANIFEST = "files.json"  # what a report wrote, so that the next one in its place removes that and nothing else
 
 
-def write(runs: Sequence[RunFolder], out: Path, *, exhibits: int) -> tuple[Path, ...]:
+def write(runs: Sequence[RunFolder], out: Path, *, exhibits: int, report: Report = silent) -> tuple[Path, ...]:
     """Write the report on `runs` into the folder `out` in place of an earlier one, and return the files for people.
 
     At most about `exhibits` admitted programs are shown in all, shared out among the runs, each of which shows one.
+    `report` is told of each step.
 
     Raises:
         ConfigError: `out` holds a file of that name that no report wrote.
@@ -36,13 +38,18 @@ def write(runs: Sequence[RunFolder], out: Path, *, exhibits: int) -> tuple[Path,
 
     most = max(1, exhibits // len(runs)) if exhibits else 0
     labels = named([run.path for run in runs])
-    results = [Results.read(run, label=label, most=most) for run, label in zip(runs, labels, strict=True)]
+    results = []
+    for run, label in zip(runs, labels, strict=True):
+        report(f"reading {run.path}")
+        results.append(Results.read(run, label=label, most=most))
     try:
         out.mkdir(parents=True, exist_ok=True)
         _clear(out, for_runs=labels)
+        report("drawing figures")
         document = compose(results, figures=figures(results, folder=out / FIGURES))
         for one in results:
             _write_summary(one, out / one.label)
+        report("writing the page")
         written = tuple(out / name for name in WRITTEN)
         for path, text in zip(written, (markdown.render(document), page.render(document)), strict=True):
             path.write_text(text, encoding="utf-8")

@@ -96,7 +96,7 @@ USE = (
     " code that nobody checked: run it only where it can do no harm."
 )
 
-UNSAMPLED = "No cycle that sampled from it is whole yet, so nothing is known of what it generates."
+UNSAMPLED = "No cycle that sampled from it is complete yet, so nothing is known of what it generates."
 
 SMALL = (
     "It was trained on one narrow kind of program under one fixed prompt. It may repeat training programs nearly word"

@@ -74,14 +74,14 @@ class Corpus:
 
 
 def corpus_of(run: RunFolder, *, cycle: int | None = None) -> Corpus:
-    """Return the corpus of `run` at the end of `cycle`, or of its last whole cycle.
+    """Return the corpus of `run` at the end of `cycle`, or of its last complete cycle.
 
     Raises:
         ConfigError: the seed corpus or the entries of that cycle are not whole yet.
         LedgerError: a ledger is damaged.
     """
     if not run.corpus.whole:
-        raise ConfigError(f"{run.path}: its seed corpus is not whole yet; let `orchestrate cycle` build it first")
+        raise ConfigError(f"{run.path}: its seed corpus is not complete yet; let `orchestrate cycle` build it first")
     parts: list[Sequence[Entry]] = [run.corpus.read()]
     novelty: dict[str, Novelty] = {}
     claimed: dict[str, Claimed] = {}
@@ -92,7 +92,9 @@ def corpus_of(run: RunFolder, *, cycle: int | None = None) -> Corpus:
         novelty |= {one.candidate_id: one for one in folder.novelty.read() if one.decision == "admitted"}
         claimed |= {one.candidate_id: one.claimed for one in folder.verdicts.read() if one.candidate_id in novelty}
     if cycle is not None and cycle > len(parts) - 1:
-        raise ConfigError(f"--cycle {cycle}: {run.path} has {len(parts) - 1} cycles whose admitted programs are whole")
+        raise ConfigError(
+            f"--cycle {cycle}: {run.path} has {len(parts) - 1} cycles whose admitted programs are complete"
+        )
     return Corpus(tuple(parts), novelty, claimed, twins(run).earlier)
 
 

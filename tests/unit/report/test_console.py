@@ -9,7 +9,7 @@ from rich.console import Console
 
 from orchestrator.cli.options import PLAIN_WIDTH
 from orchestrator.config import parse
-from orchestrator.progress import Guessing, Note, StageBegins, duration
+from orchestrator.progress import Guessing, Note, Pace, StageBegins, duration
 from orchestrator.records import CycleSummary, FinetuneStep, Interval, Novelty, digest
 from orchestrator.report import Cycles, View
 from orchestrator.report.console import states_table
@@ -64,6 +64,16 @@ def test_fine_tuning_is_shown_with_its_step_and_the_seconds_left() -> None:
     assert ("step", "2 of 10, loss 1.500") in funnel.pairs()
 
 
+def test_an_estimate_shrinks_while_nothing_is_done_and_never_grows() -> None:
+    pace = Pace(began=0.0)
+    assert pace.left(now=50.0, missing=4) is None
+    pace.advance(now=10.0, done=1)
+    lefts = [pace.left(now=now, missing=3) for now in (10.0, 20.0, 40.0, 90.0)]
+    assert lefts == [30.0, 20.0, 0.0, 0.0]
+    pace.advance(now=100.0, done=2)
+    assert pace.left(now=100.0, missing=2) == 100.0
+
+
 def test_accuracies_are_shown_beside_guessing_in_every_cycle() -> None:
     funnel = Funnel(threshold=0.4, tau=0.9, cycles=2)
     funnel.take(Guessing(chance=0.1, majority=0.196), now=0.0)
@@ -116,7 +126,7 @@ def test_a_terminal_that_is_too_narrow_for_the_table_gets_every_value_in_a_line_
 def test_a_run_without_a_whole_cycle_says_so() -> None:
     written = io.StringIO()
     Console(file=written).print(Cycles([]))
-    assert written.getvalue() == "no cycle is whole yet\n"
+    assert written.getvalue() == "no cycle is complete yet\n"
 
 
 def test_a_terminal_is_given_back_after_the_live_view() -> None:

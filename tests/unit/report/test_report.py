@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,6 +23,7 @@ from orchestrator.report.gallery import SHOWN, gallery
 from orchestrator.report.results import Results
 from orchestrator.report.writing import named
 from orchestrator.run import RunFolder
+from tests.support.checkout import CHECKOUT
 from tests.support.imports import imported
 from tests.support.recorded_run import DATA, recorded
 
@@ -191,7 +195,7 @@ def test_a_run_copied_without_its_programs_still_has_a_report(tmp_path: Path) ->
 
 def test_a_run_that_is_empty_or_has_nothing_valid_is_said_to_be_so(out: Path) -> None:
     text = (out / "report.md").read_text(encoding="utf-8")
-    assert "No cycle is whole yet" in text
+    assert "No cycle is complete yet" in text
     summary = json.loads((out / "empty" / "summary.json").read_text())
     assert (summary["cycles"], summary["first_cycle"], summary["all_cycles"]["valid"]) == ([], None, 0)
     nothing = json.loads((out / "nothing-valid" / "summary.json").read_text())
@@ -208,6 +212,19 @@ def test_the_same_run_of_one_cycle_gives_the_same_report(tmp_path: Path) -> None
     assert len(files) == 2 + 7 + 1 + 1
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_a_report_says_what_it_does_and_opens_in_a_browser(tmp_path: Path) -> None:
+    recorded(tmp_path / "runs" / "one", candidates=6)
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "orchestrator", "report", "one", "--runs", "runs", "--out", "out", "--open"]
+    environment = os.environ | {"BROWSER": str(browser), "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert opened.read_text().strip() == (tmp_path / "out" / "report.html").as_uri()
+    said = [line.partition(" ")[0] for line in done.stderr.splitlines()]
+    assert said == ["reading", "drawing", "writing", "written:", "written:"]
 
 
 def test_without_out_the_cycles_are_printed_run_by_run(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from orchestrator.report.failures import by_state, failures
 from orchestrator.report.paper import ABLATIONS
 from orchestrator.report.results import Results
 from orchestrator.report.run_tables import chapter, cycles
+from orchestrator.report.so_far import unfinished
 from orchestrator.report.totals import pooled
 from tests.support.recorded_run import recorded
 
@@ -280,7 +281,10 @@ def test_a_cycle_that_is_not_whole_is_in_no_number(tmp_path: Path) -> None:
     assert [summary.cycle for summary in read.summaries] == [1]
     assert read.all.generated == 12
     assert {one.history.cycle for one in read.exhibits} == {1}
-    assert any("Cycle 2 has begun" in note for note in chapter(read).notes)
+    (said,) = (note for note in chapter(read).notes if note.startswith("Cycle 2 is not complete"))
+    assert said == next(unfinished(run))
+    assert "So far: 12 generated, 12 evaluated, " in said
+    assert re.search(r"\d+ valid, the best at \d+\.\d%, \d+ admitted\.$", said)
 
 
 def test_intervals_that_touch_are_not_disjoint() -> None:

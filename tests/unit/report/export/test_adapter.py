@@ -81,7 +81,7 @@ def test_the_card_has_pefts_header_and_the_numbers_of_the_training(tmp_path: Pat
         assert shown in text
     assert "# The adapter of cycle 1 of the run run" in text
     assert "What licence the base model `fake` has was not found here" in text
-    assert "No cycle that sampled from it is whole yet" in text
+    assert "No cycle that sampled from it is complete yet" in text
 
 
 def test_the_card_tells_what_the_adapter_generated_with_intervals(tmp_path: Path) -> None:

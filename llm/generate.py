@@ -10,27 +10,32 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from llm import fence
 from llm.cache import give_room
 from llm.errors import WorkerError
 from llm.model import Loaded, attach, be_deterministic, load, prompt_ids
 from llm.sampling import Sampler
 from llm.stream import Output, read_job, run, say
+from orchestrator.answer import is_complete, opens_reasoning
 from orchestrator.records import Decoding, GenerationChunk, GenerationJob, Sampled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Finish = Literal["code", "eos", "length"]
+TURN = 16  # tokens: what a chat template writes to open the answer is shorter
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """The prompt after one pass of the model: its key-value cache, and the logits (1, vocabulary) that follow it."""
+    """The prompt after one pass of the model: its key-value cache, and the logits (1, vocabulary) that follow it.
+
+    `thinking` says that the chat template has opened the model's reasoning.
+    """
 
     tokens: int
     cache: Any
     logits: torch.Tensor
+    thinking: bool
 
 
 @dataclass
@@ -47,17 +52,18 @@ def prefill(loaded: Loaded, ids: list[int]) -> Prefix:
     """Run the prompt through the model once; every row of every chunk starts from a copy of the result."""
     inputs = torch.tensor([ids], device=loaded.device)
     out = loaded.model(input_ids=inputs, use_cache=True, logits_to_keep=1)
-    return Prefix(tokens=len(ids), cache=out.past_key_values, logits=out.logits[:, -1])
+    thinking = opens_reasoning(str(loaded.tokenizer.decode(ids[-TURN:], skip_special_tokens=False)))
+    return Prefix(tokens=len(ids), cache=out.past_key_values, logits=out.logits[:, -1], thinking=thinking)
 
 
 def sample(loaded: Loaded, prefix: Prefix, *, decoding: Decoding, chunk: GenerationChunk) -> Iterator[Sampled]:
-    """Yield the chunk's completions as they end: at the code's closing fence, at end of turn, or at the limit.
+    """Yield the chunk's completions as they end: at the fence that ends a program, at end of turn, or at the limit.
 
     A chunk depends on nothing but the prefix, the decoding, its size and its seed. Rows that have ended leave the
     batch. `tokens` counts what was generated, the end-of-turn token included.
     """
     began = time.monotonic()
-    writer = Writer(loaded, decoding=decoding, prompt_tokens=prefix.tokens)
+    writer = Writer(loaded, decoding=decoding, prefix=prefix)
     sampler = Sampler(decoding, seed=chunk.seed, device=loaded.device)
     rows = [Row(index=index) for index in range(chunk.size)]
     cache = copy.deepcopy(prefix.cache)
@@ -92,27 +98,28 @@ def sample(loaded: Loaded, prefix: Prefix, *, decoding: Decoding, chunk: Generat
 class Writer:
     """Appends tokens to rows and decides when a row has ended."""
 
-    def __init__(self, loaded: Loaded, *, decoding: Decoding, prompt_tokens: int) -> None:
+    def __init__(self, loaded: Loaded, *, decoding: Decoding, prefix: Prefix) -> None:
         self._tokenizer = loaded.tokenizer
         self._ends = end_tokens(loaded)
-        self._limit = token_limit(loaded, decoding=decoding, prompt_tokens=prompt_tokens)
-        self._ticks: dict[int, bool] = {}
+        self._limit = token_limit(loaded, decoding=decoding, prompt_tokens=prefix.tokens)
+        self._thinking = prefix.thinking
+        self._marks: dict[int, bool] = {}
 
     def append(self, row: Row, token: int) -> None:
         """Add one token; set the row's text and finish if it was the last."""
         row.tokens.append(token)
         if token in self._ends:
             row.text, row.finish = self._decode(row.tokens[:-1]), "eos"
-        elif self._has_tick(token) and fence.is_closed(text := self._decode(row.tokens)):
+        elif self._has_mark(token) and is_complete(text := self._decode(row.tokens), thinking=self._thinking):
             row.text, row.finish = text, "code"
         elif len(row.tokens) >= self._limit:
             row.text, row.finish = self._decode(row.tokens), "length"
 
-    def _has_tick(self, token: int) -> bool:
-        """Only a token with a backtick can close a fence: decoding whole rows at every token would be quadratic."""
-        if token not in self._ticks:
-            self._ticks[token] = "`" in self._decode([token])
-        return self._ticks[token]
+    def _has_mark(self, token: int) -> bool:
+        """Only a token with a fence's mark can close one: decoding whole rows at every token would be quadratic."""
+        if token not in self._marks:
+            self._marks[token] = not {"`", "~"}.isdisjoint(self._decode([token]))
+        return self._marks[token]
 
     def _decode(self, tokens: list[int]) -> str:
         text = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from orchestrator.answer import extract
 from orchestrator.errors import InfrastructureError, LedgerError
 from orchestrator.evaluation import Evaluator, Submission
 from orchestrator.language_model import Generator
-from orchestrator.language_model.extract import extract
 from orchestrator.loop import budget
 from orchestrator.loop.admission import Admission
 from orchestrator.loop.prefetch import Ahead

@@ -83,10 +83,34 @@ def test_sampling_has_the_distribution_of_the_usual_warpers(top_k: int, top_p: f
     assert torch.allclose(torch.zeros_like(logits).scatter(1, ids, probabilities), expected, atol=1e-6)
 
 
-def test_a_row_ends_at_its_closing_fence(loaded: Loaded) -> None:
-    script = [[letter] for letter in "```ĊxĊ```xxxxx"]
-    rows = texts(tiny_llm.scripted(script, prompt_tokens=3), DECODING, CHUNKS[1], ids=[1, 2, 3])
-    assert {(row.text, row.finish, row.tokens) for row in rows} == {("```\nx\n```", "code", 9)}
+PROGRAM = (
+    "```\nimport torch\nclass Net(torch.nn.Module):\n def __init__(self, a, b, c, d):\n  pass\n"
+    " def forward(self, x):\n  return x\n```"
+)
+ROOM = DECODING.model_copy(update={"max_new_tokens": 400})
+
+
+def written(text: str, *, prompt: str) -> list[tuple[str, str | None, int]]:
+    """What rows hold whose model writes `text` after `prompt`, and would go on."""
+    words = tiny_llm.tokenizer()
+    ids = [*map(int, words(prompt)["input_ids"])]
+    script = [[letter] for letter in words.tokenize(text)] + [["x"]]
+    rows = texts(tiny_llm.scripted(script, prompt_tokens=len(ids)), ROOM, CHUNKS[1], ids=ids)
+    return [(row.text, row.finish, row.tokens) for row in rows]
+
+
+def test_a_row_ends_at_the_fence_that_closes_a_program() -> None:
+    assert set(written(PROGRAM, prompt="a")) == {(PROGRAM, "code", len(PROGRAM))}
+
+
+def test_a_row_goes_on_after_a_block_that_holds_no_program() -> None:
+    text = f"```\nx\n```\n{PROGRAM}"
+    assert set(written(text, prompt="a")) == {(text, "code", len(text))}
+
+
+def test_a_row_does_not_end_in_reasoning_that_the_prompt_opened() -> None:
+    text = f"{PROGRAM}\n</think>\n{PROGRAM}"
+    assert set(written(text, prompt="<think>\n")) == {(text, "code", len(text))}
 
 
 def test_a_fence_that_the_prompt_left_open_does_not_end_a_row() -> None:

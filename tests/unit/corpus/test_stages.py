@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.answer import extract
 from orchestrator.config import Config, parse
 from orchestrator.corpus import curation, qualify, representatives, stages
 from orchestrator.corpus.infill import MISSING
 from orchestrator.corpus.qualify import Seed
 from orchestrator.errors import ConfigError
 from orchestrator.evaluation import Submission
-from orchestrator.language_model.extract import extract
 from orchestrator.records import Candidate, Claimed, Evaluation, Measured, Verdict, digest
 from orchestrator.run import Store
 from orchestrator.sections import NoveltyConfig

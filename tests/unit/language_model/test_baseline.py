@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.answer import extract
 from orchestrator.config import Config
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.language_model.baseline import CorpusGenerator
-from orchestrator.language_model.extract import extract
 from orchestrator.language_model.prompts import assistant
 from orchestrator.loop import Loop
 from orchestrator.loop.assembly import generator

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.answer import extract
 from orchestrator.language_model import prompts
-from orchestrator.language_model.extract import extract
 from orchestrator.language_model.prompts import assistant
 from orchestrator.sections import AdmissionConfig, PromptConfig
 

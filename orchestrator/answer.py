@@ -30,6 +30,7 @@ AFTER_CLASS = re.compile(r"^[A-Za-z_@]", re.MULTILINE)
 SKETCHED = re.compile(r"^[ \t]*(?:#[ \t]*)?\.\.\.|^[ \t]*def[ \t]+\w+\([^()\n]*\.\.\.", re.MULTILINE)
 NO_COLON = re.compile(r"^[ \t]*(?:class|def)[ \t]+\w+[ \t]*(?:\([^()\n]*\)[ \t]*)?(?:#.*)?$", re.MULTILINE)
 DEFINED = re.compile(r"^[ \t]*(?:async[ \t]+)?(?:class|def)[ \t]+(\w+)", re.MULTILINE)
+CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*)[ \t]*=", re.MULTILINE)
 IMPORTED = re.compile(r"^(?:import|from)[ \t]+(.*)", re.MULTILINE)
 STATEMENT = re.compile(r"^(?!(?:async[ \t]+def|class|def|import|from)\b)[A-Za-z_(\[{]", re.MULTILINE)
 WORD = re.compile(r"\w+")
@@ -89,7 +90,7 @@ class Piece:
     @cached_property
     def defined(self) -> frozenset[str]:
         """Names that the text defines or imports."""
-        names = set(DEFINED.findall(self.text))
+        names = {*DEFINED.findall(self.text), *CONSTANT.findall(self.text)}
         for line in IMPORTED.findall(self.text):
             names.update(WORD.findall(line))
         return frozenset(names - {"as", "import"})
@@ -101,8 +102,9 @@ class Piece:
 
     @property
     def part(self) -> bool:
-        """Whether the block can be part of a module: it only imports and defines, and no `Net`."""
-        return self.language in LANGUAGES and self.network is None and STATEMENT.search(self.text) is None
+        """Whether the block can be part of a module: it defines no `Net` and does not show how to use it."""
+        uses = "Net" in self.words and STATEMENT.search(self.text) is not None
+        return self.language in LANGUAGES and self.network is None and not uses
 
 
 def extract(text: str) -> bytes | None:

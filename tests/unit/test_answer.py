@@ -103,6 +103,16 @@ SHAPES = {  # what the answer looks like: its text, its program, whether generat
     ),
     "hyperparameters last": (f"{fenced(IMPORTS + TRAINED)}{fenced(KEYS)}", joined(IMPORTS + TRAINED, KEYS), False),
     "a part first": (f"{fenced(BLOCK)}{fenced(USES)}", joined(BLOCK, USES), True),
+    "a constant with the imports": (
+        f"{fenced(IMPORTS + 'WIDTH = 8' + chr(10))}{fenced(NET.replace('out_shape[0]', 'WIDTH'))}",
+        joined(IMPORTS + "WIDTH = 8\n", NET.replace("out_shape[0]", "WIDTH")),
+        False,
+    ),
+    "a batch to try between the imports and the class": (
+        f"{fenced(IMPORTS)}{fenced('x = torch.randn(1, 3, 8, 8)' + chr(10))}{fenced(NET)}",
+        joined(IMPORTS, NET),
+        False,
+    ),
     "only the class corrected": (
         f"{fenced(CODE)}Better:\n{fenced(NET.replace('head', 'exit'))}",
         joined(CODE, NET.replace("head", "exit")),

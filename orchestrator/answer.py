@@ -7,6 +7,7 @@ single lines: text from a model is parsed as Python in a container, never here.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,10 +37,13 @@ STATEMENT = re.compile(r"^(?!(?:async[ \t]+def|class|def|import|from)\b)[A-Za-z_
 WORD = re.compile(r"\w+")
 
 FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
+INDENTED = re.compile(r"^[ \t]*(?=```|~~~)", re.MULTILINE)
 MODULE = re.compile(
-    r"""^(?:import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|class[ \t]+\w+[(:]|def[ \t]+\w+\(|[rR]?(?:\"{3}|'{3}))""",
+    r"^(?:import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|class[ \t]+\w+[(:]|def[ \t]+\w+\(|[A-Z_]+[ \t]*=|@\w|try:"
+    r"""|[rR]?(?:\"{3}|'{3}))""",
     re.MULTILINE,
 )
+NO_CODE = re.compile(r"(?:[ \t]*(?:#.*)?\n)*")
 OPENINGS = ("import ", "from ", "class ", "def ")
 REASONING = r"(?:think|thinking|thoughts?|reasoning|analysis|scratchpad)"
 TAG = re.compile(
@@ -52,6 +56,7 @@ BARE_CHANNEL = re.compile(r"analysis(?=[A-Z])")  # what is left of a channel if 
 BARE_FINAL = "assistantfinal"
 
 _BLOCKS = MarkdownIt("commonmark").disable(["reference", "html_block", "heading", "lheading", "hr"])
+_LOOSE = MarkdownIt("zero").enable("fence")
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,9 @@ def extract(text: str) -> bytes | None:
         return None
     shown = _answer(text)
     pieces = _pieces(shown)
+    if all(piece.network is None for piece in pieces):
+        loose = list(_loose(shown))
+        pieces = loose if any(piece.network is not None for piece in loose) else pieces
     networks = [place for place, piece in enumerate(pieces) if piece.network is not None]
     if networks:
         return _encoded(_joined(pieces, max(networks, key=lambda at: (pieces[at].sound, pieces[at].closed, at))))
@@ -172,11 +180,12 @@ def _pieces(text: str) -> list[Piece]:
     fence = FENCE.search(text)
     begins = MODULE.search(text)
     pieces = list(_fenced(text, depth=0))
-    if begins and (fence is None or begins.start() < fence.start()):
-        bare = Piece("", text[begins.start() : fence.start() if fence else None], closed=fence is not None)
+    if begins and not INDENTED.search(text, 0, begins.start()):
+        start = 0 if NO_CODE.fullmatch(text, 0, begins.start()) else begins.start()
+        bare = Piece("", text[start : fence.start() if fence else None], closed=fence is not None)
         if METHOD.search(bare.network or ""):
             return [bare, *pieces]
-        bare = Piece("", text[begins.start() :], closed=False)  # a fence within its docstring, perhaps
+        bare = Piece("", text[start:], closed=False)  # a fence within its docstring, perhaps
         if METHOD.search(bare.network or "") and all(piece.network is None for piece in pieces):
             return [bare]
     return pieces
@@ -193,8 +202,7 @@ def _fenced(text: str, *, depth: int) -> Iterator[Piece]:
             continue
         lines = token.content.removesuffix("\n").count("\n") + 1 if token.content else 0
         closed = token.map[1] - token.map[0] == lines + 2
-        found = re.match(r"\{?\.?([\w+#]*)", token.info.strip())
-        language = found[1].lower() if found else ""
+        language = _language(token)
         opened = FENCE.match(token.content.lstrip("\n")) is not None
         if depth < WRAPPINGS and (opened or language in WRAPPERS):
             inner = [
@@ -205,6 +213,24 @@ def _fenced(text: str, *, depth: int) -> Iterator[Piece]:
                 yield from inner
                 continue
         yield Piece(language, token.content, closed=closed)
+
+
+def _loose(text: str) -> Iterator[Piece]:
+    """Yield blocks whose fence is indented, but their code is not as a list or quote asks, or all is too far."""
+    tokens = list[Token]()
+    _LOOSE.block.parse(INDENTED.sub("", text), _LOOSE, {}, tokens)
+    lines = text.split("\n")
+    for token in tokens:
+        if token.type == "fence" and token.map is not None:
+            inside = lines[token.map[0] + 1 : token.map[1]]
+            closed = bool(inside) and not inside[-1].strip(" \t`~") and FENCE.match(inside[-1].lstrip()) is not None
+            code = inside[:-1] if closed else inside
+            yield Piece(_language(token), textwrap.dedent("\n".join(code) + "\n"), closed=closed)
+
+
+def _language(token: Token) -> str:
+    found = re.match(r"\{?\.?([\w+#]*)", token.info.strip())
+    return found[1].lower() if found else ""
 
 
 def _joined(pieces: Sequence[Piece], place: int) -> str:

@@ -47,7 +47,7 @@ NO_CODE = re.compile(r"(?:[ \t]*(?:#.*)?\n)*")
 OPENINGS = ("import ", "from ", "class ", "def ")
 REASONING = r"(?:think|thinking|thoughts?|reasoning|analysis|scratchpad)"
 TAG = re.compile(
-    rf"^[ \t]*(?P<open><{REASONING}>|\[THINK\])|(?P<close></{REASONING}>|\[/THINK\])"
+    rf"^[ \t]*(?P<open><{REASONING}>|\[THINK\])|(?P<close></{REASONING}>|\[/THINK\])(?!['\"])"
     r"|<\|channel\|>(?P<channel>\w*)(?:[^\w<\n][^<\n]*)?<\|message\|>",
     re.MULTILINE | re.IGNORECASE,
 )
@@ -243,10 +243,12 @@ def _joined(pieces: Sequence[Piece], place: int) -> str:
             taken.add(at)
             have |= pieces[at].defined
             need |= pieces[at].words
-    if not any(TORCH.search(pieces[at].text) for at in taken):
-        complete = [at for at in range(place) if pieces[at].network is not None and TORCH.search(pieces[at].text)]
-        taken.update(complete[-1:])
     texts = [pieces[at].text for at in sorted(taken)]
+    if not any(TORCH.search(text) for text in texts):
+        complete = [at for at in range(place) if pieces[at].network is not None and TORCH.search(pieces[at].text)]
+        if complete:
+            imports = "".join(f"{found[0]}\n" for found in IMPORTED.finditer(pieces[complete[-1]].text))
+            texts.insert(0, imports)
     return "\n\n".join(text.removesuffix("\n") for text in texts) + "\n" if len(texts) > 1 else texts[0]
 
 

@@ -110,7 +110,16 @@ def say_places() -> None:
     places = [name for name in ("cache", "runs") if name in context.params]
     said = [name for name in places if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE]
     if said:
-        tell(escaped_line("; ".join(f"{name}: {context.params[name].absolute()}" for name in said)))
+        tell(escaped_line("; ".join(f"{name}: {_shown(context.params[name])}" for name in said)))
+
+
+def _shown(path: Path) -> str:
+    """Return a path as a person finds it: from the working folder or from home, if it lies there."""
+    whole = path.absolute()
+    for folder, sign in ((Path.cwd(), "."), (Path.home(), "~")):
+        if whole.is_relative_to(folder):
+            return f"{sign}/{whole.relative_to(folder)}"
+    return str(whole)
 
 
 def resumes() -> None:

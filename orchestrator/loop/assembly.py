@@ -49,7 +49,8 @@ def real_parts(
         if config.llm.sampler == "model" and config.llm.finetune:
             tokens = LlmTokens(model=config.llm.model, cache=cache, log=log)
             made, stage = filters.fitting(made, max_length=config.llm.sft.max_length, count=tokens.chats)
-            observe(Note(f"corpus, {stage.name}: kept {stage.kept:,} chat pairs, dropped {stage.dropped:,}"))
+            if stage.dropped:
+                observe(Note(f"corpus, {stage.name}: kept {stage.kept:,} chat pairs, dropped {stage.dropped:,}"))
         return made
 
     def pair(source: str) -> tuple[Message, ...]:

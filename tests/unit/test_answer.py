@@ -120,7 +120,17 @@ SHAPES = {  # what the answer looks like: its text, its program, whether generat
     ),
     "only the class corrected": (
         f"{fenced(CODE)}Better:\n{fenced(NET.replace('head', 'exit'))}",
-        joined(CODE, NET.replace("head", "exit")),
+        joined(IMPORTS, NET.replace("head", "exit")),
+        True,
+    ),
+    "only the class, of a broken one": (
+        f"{fenced(BROKEN)}Better:\n{fenced(NET)}",
+        joined(IMPORTS, NET),
+        False,
+    ),
+    "a tag in a string": (
+        fenced(CODE.replace("x.mean", "'</think>' and x.mean")),
+        CODE.replace("x.mean", "'</think>' and x.mean"),
         True,
     ),
     "a draft in thinking": (f"<think>\n{fenced(OTHER)}No.\n</think>\n\n{fenced(CODE)}", CODE, True),

@@ -37,7 +37,7 @@ def doctor(ctx: click.Context, *, config_path: Path | None, overrides: tuple[str
     table = Table(title=f"limits under {config.sandbox.runtime}, tripped on purpose")
     for name in ("limit", "asked for", "read back", "tripped", "what happened"):
         table.add_column(name, overflow="fold")
-    colours = {"holds": "green", "does not hold": "bold red", "not enforced": "yellow"}
+    colours = {"holds": "green", "does not hold": "bold red", "not enforced": "yellow", "not known": "bold yellow"}
     readings = []
     total = len(probes(config.sandbox.limits, import_seconds=0.0))
     with Waiting(prose(), "limits tripped", total=total) as waiting:
@@ -47,8 +47,11 @@ def doctor(ctx: click.Context, *, config_path: Path | None, overrides: tuple[str
             shown = Text(finding.reading, style=colours[finding.reading])
             table.add_row(finding.limit, finding.asked, finding.shown, shown, Text(escaped(finding.evidence)))
     data().print(table)
-    broken, holding = readings.count("does not hold"), readings.count("holds")
+    broken, unknown, holding = (readings.count(one) for one in ("does not hold", "not known", "holds"))
     tell(f"{holding} of {len(readings)} limits hold under {config.sandbox.runtime}")
     if broken:
         prose().print(f"{broken} of {len(readings)} limits do not hold: do not run untrusted programs here")
+    if unknown:
+        prose().print(f"of {unknown} of {len(readings)} limits it is not known whether they hold: see what happened")
+    if broken or unknown:
         ctx.exit(1)

@@ -13,10 +13,11 @@ from orchestrator.evaluation.dataset import COPIES, images_size, prepare
 from orchestrator.evaluation.opening import open_evaluator
 from orchestrator.evaluation.seam import Submission
 from orchestrator.records import Limits, Verdict
+from orchestrator.sandbox import NOT_READ
 from orchestrator.sandbox.session import GVISOR_PIDS
 from orchestrator.sections import MIB
 
-IMPORT_SECONDS = {"runc": 20.0, "runsc": 60.0}  # gVisor hands out memory slowly
+GVISOR_IMPORT = 60.0  # seconds that the import deadline has at least: gVisor hands out memory slowly
 SMALL = {"memory": 768 * MIB, "pids": 64, "nofile": 256, "tmp": 64 * MIB, "tmp_inodes": 500, "shm": 64 * MIB}
 
 
@@ -35,13 +36,14 @@ def examine(config: Config, *, cache: Path) -> Iterator[Finding]:
     """Trip every limit under the configured runtime and yield what was found, limit by limit.
 
     The limits are made small for it, so that tripping them is quick and hurts nobody: what is examined is whether
-    the engine and the kernel enforce what they are given. Under gVisor the process limit keeps its floor.
+    the engine and the kernel enforce what they are given. Under gVisor the process limit keeps its floor. Deadlines
+    are the configured ones, which a slow machine's owner has set for it.
 
     Raises:
         InfrastructureError: no container could be started under that runtime, or a probe could not be tried.
     """
     sandbox, prepared = config.sandbox, prepare(config.protocol, cache)
-    import_seconds = IMPORT_SECONDS[sandbox.runtime]
+    import_seconds = max(sandbox.deadlines.import_, GVISOR_IMPORT if sandbox.runtime == "runsc" else 0.0)
     deadlines = sandbox.deadlines.model_copy(update={"import_": import_seconds})
     limits = sandbox.limits.model_copy(update=SMALL)
     if sandbox.runtime == "runsc":
@@ -67,13 +69,15 @@ def examine(config: Config, *, cache: Path) -> Iterator[Finding]:
             )
 
 
-Held = Literal["holds", "does not hold", "not enforced"]
+Held = Literal["holds", "does not hold", "not enforced", "not known"]
 
 FOLDER = Path(__file__).parent / "probes"
 
 PREAMBLE = "preamble.py"
 
 SWITCHES = {"read_only", "seccomp", "no_new_privileges"}
+
+SUPERVISOR_ENDS = {0, 1, 3}  # exit codes of a supervisor: its stream was lost, it failed, its life was over
 
 CPU_TOLERANCE = 1.1  # of the quota: the kernel hands it out in periods of a tenth of a second
 
@@ -99,26 +103,58 @@ class Probe:
     def reading(self, verdict: Verdict, *, runtime: str) -> Held:
         """Say what the verdict shows of the limit."""
         stopped = verdict.state in self.ends_as or "RuntimeError: held:" in (verdict.cause or "")
-        if stopped and (self.cpus is None or 0 < self.burned(verdict) <= self.cpus * CPU_TOLERANCE):
+        if self._undecided(verdict, stopped=stopped):
+            return "not known"
+        if stopped and (self.cpus is None or (self.burned(verdict) or 0.0) <= self.cpus * CPU_TOLERANCE):
             return "holds"
         return "not enforced" if runtime == self.unenforced_by else "does not hold"
+
+    def _undecided(self, verdict: Verdict, *, stopped: bool) -> bool:
+        """Whether something else ended the program than the limit: a slow machine, the supervisor, an unread group."""
+        if verdict.state == "timeout":
+            return not stopped
+        if self.cpus is not None and stopped:
+            return not self.burned(verdict)
+        return _supervisor_ended(verdict)
 
     def evidence(self, verdict: Verdict) -> str:
         """Say in a few words what happened when the limit was tripped."""
         said = (verdict.cause or verdict.state).removeprefix("RuntimeError: ")
-        return said if self.cpus is None else f"{said}: {self.burned(verdict):.2f} CPUs"
+        if verdict.state == "timeout" and "timeout" not in self.ends_as:
+            return f"{said}: too slow to tell; a longer sandbox.deadlines.import may do"
+        if _supervisor_ended(verdict):
+            return f"{said}: the supervisor ended by itself"
+        if self.cpus is None:
+            return said
+        burned = self.burned(verdict)
+        return f"{said}: {'CPU time not read' if burned is None else f'{burned:.2f} CPUs'}"
 
     def shown(self, verdict: Verdict) -> str:
-        """Return the limit as it was read back after the start; a dash if nothing shows it."""
+        """Return the limit as it was read back after the start; a dash if nothing shows it.
+
+        If the kernel should show it and does not, that is said.
+        """
         limits = verdict.measured.limits
         values = ["yes" if name in SWITCHES else str(limits[name]) for name in self.reads_back if name in limits]
+        kernel = {name for name in self.reads_back if name.startswith("kernel_")}
+        if NOT_READ in limits and kernel and not kernel & limits.keys():
+            values.append(f"not read: {limits[NOT_READ]}")
         return ", ".join(dict.fromkeys(values)) or "-"
 
-    def burned(self, verdict: Verdict) -> float:
-        """Return the CPU seconds that the control group counted in each second of the program's last stage."""
+    def burned(self, verdict: Verdict) -> float | None:
+        """Return the CPU seconds that the control group counted in each second of the program's last stage.
+
+        None if they could not be read.
+        """
         measured = verdict.measured
-        seconds = measured.seconds.get(verdict.stage, 0.0)
-        return measured.stage_cpu_seconds.get(verdict.stage, 0.0) / seconds if seconds else 0.0
+        seconds, used = measured.seconds.get(verdict.stage), measured.stage_cpu_seconds.get(verdict.stage)
+        return used / seconds if used is not None and seconds else None
+
+
+def _supervisor_ended(verdict: Verdict) -> bool:
+    """Whether the container ended without a word by what its own supervisor did, and no limit."""
+    silent = (verdict.cause or "").startswith("the container ended with exit code")
+    return silent and verdict.measured.exit_code in SUPERVISOR_ENDS
 
 
 def probes(limits: Limits, *, import_seconds: float) -> tuple[Probe, ...]:

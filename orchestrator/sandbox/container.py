@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from orchestrator.errors import InfrastructureError, UnkillableError
-from orchestrator.sandbox.cgroup import ControlGroup, Usage
+from orchestrator.sandbox.cgroup import NOT_READ, ControlGroup, Usage
 from orchestrator.sandbox.connection import Connection
 from orchestrator.sandbox.engine import Engine
 from orchestrator.sandbox.engine_errors import RefusedError
@@ -92,7 +92,7 @@ class Container:
         end = self.close(grace=GRACE)
         gone = end.exit_code is None  # removed, or lost by an engine that was started again
         runc = self.spec.runtime == "runc" and not end.oom_killed
-        if elsewhere or gone or (runc and end.exit_code == SIGKILL_EXIT and self._had_room(end.usage)):
+        if elsewhere or gone or (runc and end.exit_code == SIGKILL_EXIT and not self._was_full(end.usage)):
             raise InfrastructureError(f"container {self.id[:12]} was killed from outside")
         if runc and end.exit_code == 0:
             raise InfrastructureError(f"the stream of container {self.id[:12]} was lost")
@@ -137,7 +137,7 @@ class Container:
 
     def _end(self, grace: int) -> End:
         engine = self.engine
-        oom_kills = self.group.oom_kills(self.id)  # the engine learns of one by an event, which may come too late
+        oom_kills = self.group.oom_kills()  # the engine learns of one by an event, which may come too late
         try:
             if grace:
                 engine.wait(self.id, seconds=grace)
@@ -152,21 +152,25 @@ class Container:
                 self.stuck = True
                 raise UnkillableError(f"container {self.id[:12]} runs on although it was killed")
             usage = self.group.usage()
-            out_of_memory = oom_kills > 0 and not self._had_room(usage)  # with room it was the machine's memory
+            out_of_memory = oom_kills > 0 and self._was_full(usage, unknown=True)  # else the machine's memory
             return End(shown.exit_code, shown.oom_killed or out_of_memory, usage)
         finally:
             if not self.stuck:
                 engine.remove(self.id)
 
-    def _had_room(self, usage: Usage) -> bool:
-        return usage.peak_memory is not None and usage.peak_memory < ROOMY * self.spec.limits.memory
+    def _was_full(self, usage: Usage, *, unknown: bool = False) -> bool:
+        """Whether its memory had come near the limit; `unknown` if its peak cannot be read."""
+        return unknown if usage.peak_memory is None else usage.peak_memory >= ROOMY * self.spec.limits.memory
 
     def _read_back(self) -> None:
         shown = self.engine.inspect(self.id)
         if shown is None:
             raise InfrastructureError(f"container {self.id[:12]} was removed as soon as it was started")
         check_environment(shown.environment)
-        self.limits = effective_limits(self.spec, shown.host, self.group.limits(self.id))
+        self.group = self.group.located(shown.pid)
+        self.limits = effective_limits(self.spec, shown.host, self.group.limits())
+        if missing := self.group.not_read():
+            self.limits[NOT_READ] = missing
 
 
 def await_ready(container: Container, *, seconds: float) -> dict[str, object]:

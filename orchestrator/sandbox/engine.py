@@ -42,12 +42,21 @@ class EngineInfo:
     runtimes: Mapping[str, str]
     security: tuple[str, ...]
 
+    @property
+    def rootless(self) -> bool:
+        """Whether the engine runs without root, and its containers below its user's own service manager."""
+        return "name=rootless" in self.security
+
 
 @dataclass(frozen=True)
 class Shown:
-    """What the engine shows of a container; `host` is the API's HostConfig, `environment` holds `NAME=value`."""
+    """What the engine shows of a container; `host` is the API's HostConfig, `environment` holds `NAME=value`.
+
+    `pid` is its first process on the engine's machine, 0 if it does not run.
+    """
 
     running: bool
+    pid: int
     exit_code: int | None
     oom_killed: bool
     environment: tuple[str, ...]
@@ -171,6 +180,7 @@ class Engine:
         state = shown["State"]
         return Shown(
             running=bool(state["Running"]),
+            pid=int(state.get("Pid") or 0),
             exit_code=state.get("ExitCode"),
             oom_killed=bool(state.get("OOMKilled")),
             environment=tuple(shown["Config"]["Env"] or ()),

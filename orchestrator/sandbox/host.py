@@ -40,7 +40,7 @@ def machine(engine: Engine | None = None) -> list[Fact]:
     with opened(engine) as ours:
         info, parts, address = ours.info(), ours.components(), ours.endpoint
     options = " ".join(info.security)
-    cleared, processor = removable(info.cgroup_driver), str(info.architecture)
+    cleared, processor = removable(info.cgroup_driver, rootless=info.rootless), str(info.architecture)
     runtimes = sorted(name for name in info.runtimes if "." not in name)
     return [
         Fact("engine", f"{info.version} at {address}", present=True),

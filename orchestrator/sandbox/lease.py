@@ -58,7 +58,7 @@ def is_orphan(found: Mapping[str, str], *, now: float) -> bool:
     return expires.isdigit() and int(expires) + SLACK < now
 
 
-def reap(engine: Engine, *, driver: str) -> list[str]:
+def reap(engine: Engine, *, driver: str, rootless: bool = False) -> list[str]:
     """Remove the containers of dead owners, seen as such twice, and return their ids; never a living owner's.
 
     Empty control groups of dead processes of this machine go too: a kill may come between a container's end and its
@@ -69,9 +69,9 @@ def reap(engine: Engine, *, driver: str) -> list[str]:
     Raises:
         InfrastructureError: the engine failed.
     """
-    for name in empty_groups(driver):
+    for name in empty_groups(driver, rootless=rootless):
         if _is_dead_group(name):
-            ControlGroup(name=name, driver=driver).remove()
+            ControlGroup(name=name, driver=driver, rootless=rootless).remove()
     suspects = _orphans(engine)
     if not suspects:
         return []
@@ -80,7 +80,7 @@ def reap(engine: Engine, *, driver: str) -> list[str]:
     removed = []
     for identity in sorted(suspects.keys() & again.keys()):
         if _removed(engine, identity):
-            ControlGroup(name=again[identity].removeprefix(f"{TOP}-"), driver=driver).remove()
+            ControlGroup(again[identity].removeprefix(f"{TOP}-"), driver, rootless=rootless).remove()
             removed.append(identity)
     return removed
 

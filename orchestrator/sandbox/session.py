@@ -14,7 +14,7 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.machine import gpus
 from orchestrator.records import digest
 from orchestrator.records.journal import Recorder, unrecorded
-from orchestrator.sandbox.cgroup import ControlGroup
+from orchestrator.sandbox.cgroup import ControlGroup, empty_groups
 from orchestrator.sandbox.container import Container
 from orchestrator.sandbox.engine import Engine, EngineInfo, opened
 from orchestrator.sandbox.image import LocalImage, local_image
@@ -57,7 +57,7 @@ class Sandbox:
             self._seccomp = shipped(SECCOMP).read_text(encoding="utf-8")
             self._info = self.engine.info()
             _check_runtime(self._sandbox.runtime, self._info)
-            if reaped := reap(self.engine, driver=self._info.cgroup_driver):
+            if reaped := reap(self.engine, driver=self._info.cgroup_driver, rootless=self._info.rootless):
                 self._record("reaped", {"containers": reaped})
             self._session = stack.pop_all()
         return self
@@ -72,6 +72,8 @@ class Sandbox:
             except InfrastructureError:
                 if kind is None:  # else what is under way says more
                     raise
+            finally:
+                self._say_what_stays()
 
     def supervisor(self, *, train: Path, gpu: str | None, slot: int | None = None) -> Container:
         """Start a container for one candidate, with the folder `train` read-only inside, and wait until it is ready."""
@@ -96,6 +98,13 @@ class Sandbox:
         """Raise InfrastructureError unless a container can be started now, with each of `gpus`; all where omitted."""
         for gpu in (self._sandbox.gpus or (None,)) if gpus is None else gpus:
             self.supervisor(train=train, gpu=gpu).close()
+
+    def _say_what_stays(self) -> None:
+        """Record the control groups that could not be removed, with why; none usually."""
+        empty = set(empty_groups(self._info.cgroup_driver, rootless=self._info.rootless))
+        stays = {name: why for name in sorted(self._groups.keys() & empty) if (why := self._groups[name].remove())}
+        if stays:
+            self._record("left", {"control_groups": list(stays), "cause": next(iter(stays.values()))})
 
     def abandon(self, container: Container) -> None:
         """Leave a container alone that is stuck: who leaves does not wait for it."""
@@ -149,7 +158,7 @@ class Sandbox:
             train=train,
             gpu=gpu,
         )
-        group = ControlGroup(name=group_name(), driver=self._info.cgroup_driver)
+        group = ControlGroup(group_name(), self._info.cgroup_driver, rootless=self._info.rootless)
         self._groups[group.name] = group
         container = Container.start(self.engine, spec, group=group)
         created = {"container_id": container.id, "mode": mode, "slot": slot, "gpu": gpu, "runtime": sandbox.runtime}

@@ -19,6 +19,7 @@ SPEC = Spec(
 )
 V1 = {"memory": SPEC.limits.memory, "memory_swap": SPEC.limits.memory, "pids": SPEC.limits.pids}
 V2 = {"memory": SPEC.limits.memory, "swap": 0, "pids": SPEC.limits.pids}
+V1_NAMES = ("memory", "cpu", "pids")
 KERNEL = V1 | {"cpu_period": 100_000, "cpu_quota": 100_000}
 SHOWN = {"Privileged": False, "PidMode": "", "Runtime": "runc"}  # what an engine shows though nobody asked for it
 
@@ -74,17 +75,23 @@ def files_under(folder: Path, texts: Mapping[str, str]) -> None:
         path.write_text(text + "\n", encoding="ascii")
 
 
+def located(group: ControlGroup, folder: Path, *lines: str) -> ControlGroup:
+    """Find a group as a process in it is seen to lie."""
+    files_under(folder, {"7/cgroup": "\n".join(lines)})
+    return group.located(7, proc=folder)
+
+
 def test_what_the_unified_hierarchy_shows_is_read_whole(tmp_path: Path) -> None:
     scope = "nnsandbox.slice/nnsandbox-a.slice/docker-c.scope"
     memory, pids = str(SPEC.limits.memory), str(SPEC.limits.pids)
     files = {"memory.max": memory, "memory.swap.max": "0", "pids.max": pids, "cpu.max": "100000 100000"}
     files_under(tmp_path, {"cgroup.controllers": "cpu memory pids"} | {f"{scope}/{k}": v for k, v in files.items()})
-    group = ControlGroup("a", "systemd", root=tmp_path)
-    assert group.limits("c") == V2 | {"cpu_quota": 100_000, "cpu_period": 100_000}
-    assert effective_limits(SPEC, as_asked(), group.limits("c"))["kernel_swap"] == 0
+    group = located(ControlGroup("a", "systemd", root=tmp_path), tmp_path, f"0::/{scope}")
+    assert group.limits() == V2 | {"cpu_quota": 100_000, "cpu_period": 100_000}
+    assert effective_limits(SPEC, as_asked(), group.limits())["kernel_swap"] == 0
     files_under(tmp_path, {f"{scope}/memory.max": "max", f"{scope}/cpu.max": "max 100000"})
     with pytest.raises(InfrastructureError, match=r"memory is -1, not \d+; the kernel's cpu_quota is -1"):
-        effective_limits(SPEC, as_asked(), group.limits("c"))
+        effective_limits(SPEC, as_asked(), group.limits())
 
 
 def test_what_the_separate_hierarchies_show_is_read_whole(tmp_path: Path) -> None:
@@ -99,29 +106,36 @@ def test_what_the_separate_hierarchies_show_is_read_whole(tmp_path: Path) -> Non
             f"cpu/{group}/cpu.cfs_period_us": "100000",
         },
     )
-    assert ControlGroup("a", "cgroupfs", root=tmp_path).limits("c") == KERNEL
+    shown = located(ControlGroup("a", "cgroupfs", root=tmp_path), tmp_path, *(f"3:{one}:/{group}" for one in V1_NAMES))
+    assert shown.limits() == KERNEL
     files_under(tmp_path, {f"cpu/{group}/cpu.cfs_quota_us": "-1", f"pids/{group}/pids.max": "max"})
     with pytest.raises(InfrastructureError, match=r"pids is -1, not 256; the kernel's cpu_quota is -1"):
-        effective_limits(SPEC, as_asked(), ControlGroup("a", "cgroupfs", root=tmp_path).limits("c"))
+        effective_limits(SPEC, as_asked(), shown.limits())
 
 
 @pytest.mark.parametrize(
-    ("driver", "files"),
+    ("driver", "own", "files"),
     [
         (
             "systemd",
+            "0::/nnsandbox.slice/nnsandbox-a.slice/docker-c.scope",
             {"cgroup.controllers": "memory", "nnsandbox.slice/nnsandbox-a.slice/memory.events": "oom 9\noom_kill 2"},
         ),
-        ("cgroupfs", {"memory/nn-sandbox/a/c/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2"}),
+        (
+            "cgroupfs",
+            "4:memory:/nn-sandbox/a/c",
+            {"memory/nn-sandbox/a/c/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2"},
+        ),
     ],
 )
 def test_processes_that_died_for_want_of_memory_are_counted(
-    tmp_path: Path, driver: str, files: Mapping[str, str]
+    tmp_path: Path, driver: str, own: str, files: Mapping[str, str]
 ) -> None:
     group = ControlGroup("a", driver, root=tmp_path)
-    assert group.oom_kills("c") == 0
+    assert group.oom_kills() == 0
     files_under(tmp_path, files)
-    assert group.oom_kills("c") == 2
+    (tmp_path / "nnsandbox.slice/nnsandbox-a.slice/docker-c.scope").mkdir(parents=True, exist_ok=True)
+    assert located(group, tmp_path, own).oom_kills() == 2
 
 
 def test_the_limit_on_files_is_what_a_process_inside_found() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -20,13 +21,17 @@ from docker.errors import DockerException, NotFound
 from requests.exceptions import RequestException
 
 from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.sandbox.engine_address import address
 from orchestrator.sandbox.engine_errors import RefusedError, engine_errors
 from orchestrator.sandbox.engine_images import Images
+from orchestrator.sandbox.tls_bridge import Bridge
 
 MINIMUM = (20, 10, 10)
 CALL_TIMEOUT = 60  # seconds for one call to the engine, unless the environment says otherwise
 TIMEOUT = "DOCKER_CLIENT_TIMEOUT"  # Docker Compose's own name for it
 NO_GPU = "could not select device driver"  # what Docker says
+NO_SOURCE = "bind source path does not exist"  # the same
+BUNDLES = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}  # which take the place of the engine's own authority
 CONNECTIONS = 64  # that stay open to the engine, for as many threads
 
 
@@ -92,9 +97,9 @@ class Engine:
 
     Like DOCKER_HOST, DOCKER_CLIENT_TIMEOUT may stand in the environment: seconds after which a call that hangs fails.
 
-    Entering it raises ConfigError if that is no number of seconds, and InfrastructureError if no engine answers or it
-    is older than 20.10.10 (whose seccomp breaks clone3). Every verb raises InfrastructureError if the engine fails,
-    and RefusedError, which is one, if the engine answers and refuses.
+    Entering it raises ConfigError if that is no number of seconds, and InfrastructureError if no engine answers, it is
+    Podman or another machine's, or it is older than 20.10.10 (whose seccomp breaks clone3). Every verb raises
+    InfrastructureError if the engine fails, and RefusedError, which is one, if the engine answers and refuses.
     """
 
     def __enter__(self) -> Self:
@@ -107,6 +112,7 @@ class Engine:
                 self._version: Mapping[str, Any] = self._client.version()
             except (DockerException, RequestException) as error:
                 raise _silent(error) from error
+            self._refuse_podman()
             version = self._version["Version"]
             numbers = tuple(int(part) for part in version.split("+")[0].split("-")[0].split(".")[:3] if part.isdigit())
             if numbers < MINIMUM:
@@ -120,6 +126,14 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
+
+    def _refuse_podman(self) -> None:
+        version = next((said for name, said in self.components().items() if "podman" in name.lower()), None)
+        if version is not None:
+            raise InfrastructureError(
+                f"the engine at {self.endpoint} is Podman {version}, which ignores masked paths and limits on inodes:"
+                " use Docker (rootless Docker, if it must run without root), and let DOCKER_HOST name it"
+            )
 
     @property
     def endpoint(self) -> str:
@@ -147,15 +161,24 @@ class Engine:
 
     def create(self, what: dict[str, Any], *, name: str) -> str:
         """Create a container from the body of the API's create call, to which nothing is added, and return its id."""
-        with engine_errors("creating a container"):
-            return str(self._api.create_container_from_config(what, name)["Id"])  # type: ignore[no-untyped-call]
+        try:
+            with engine_errors("creating a container"):
+                return str(self._api.create_container_from_config(what, name)["Id"])  # type: ignore[no-untyped-call]
+        except RefusedError as error:
+            if NO_SOURCE in str(error):
+                raise InfrastructureError(f"{error}: {elsewhere(self.endpoint)}") from error
+            raise
 
     def attach(self, container_id: str) -> Attachment:
         """Open the stdin, stdout and stderr of a container; before its start, so that nothing is missed."""
         options = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         with engine_errors("attaching to a container"):
             opened = self._api.attach_socket(container_id, params=options)
-        return Attachment(getattr(opened, "_sock", opened), opened)
+        stream = getattr(opened, "_sock", opened)
+        if isinstance(stream, ssl.SSLSocket):
+            bridge = Bridge(stream)
+            return Attachment(bridge.plain, bridge)
+        return Attachment(stream, opened)
 
     def start(self, container_id: str) -> None:
         """Start a container that was created."""
@@ -224,14 +247,25 @@ class Engine:
 
 def _client(timeout: int) -> docker.DockerClient:
     try:
-        return docker.from_env(timeout=timeout, max_pool_size=CONNECTIONS)
+        return docker.DockerClient(timeout=timeout, max_pool_size=CONNECTIONS, **address(os.environ))
     except (DockerException, RequestException) as error:
         raise _silent(error) from error
 
 
 def _silent(error: Exception) -> InfrastructureError:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error) and (named := BUNDLES & os.environ.keys()):
+        bundles = " and ".join(sorted(named))
+        return InfrastructureError(f"the engine's certificate is not trusted: unset {bundles}, used instead of ca.pem")
     return InfrastructureError(
         f"no Docker engine answers ({error}); start one, or point DOCKER_HOST at one, and run the command again"
+    )
+
+
+def elsewhere(endpoint: str) -> str:
+    """Say what follows if an engine does not see the files of this machine."""
+    return (
+        f"the engine at {endpoint} does not see this machine's files, for it is on another or has mounts of its own"
+        " (as Docker from a snap has): let DOCKER_HOST name one that does, or move --cache to a folder that it sees"
     )
 
 

@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
+from docker.credentials.errors import StoreError
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from orchestrator.errors import InfrastructureError
+
+CREDENTIALS = (
+    "Docker's config.json (in ~/.docker or DOCKER_CONFIG) names a helper for credentials that does not work here;"
+    " install it, or remove credsStore and credHelpers from that file, for no image of this project needs any"
+)
 
 
 class RefusedError(InfrastructureError):
@@ -29,5 +35,7 @@ def engine_errors(action: str) -> Iterator[None]:
     except APIError as error:
         conflict = error.status_code == HTTPStatus.CONFLICT
         raise RefusedError(f"{action}: {type(error).__name__}: {error}", conflict=conflict) from error
+    except StoreError as error:
+        raise InfrastructureError(f"{action}: {error}: {CREDENTIALS}") from error
     except (DockerException, RequestException, HTTPError, OSError) as error:
         raise InfrastructureError(f"{action}: {type(error).__name__}: {error}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import docker
+from docker.credentials.errors import StoreError
 from docker.errors import DockerException, NotFound
 from requests.exceptions import RequestException
 
@@ -47,7 +48,7 @@ class Images:
         repository, _, version = tag.partition(":")
         try:
             self._client.images.pull(repository, tag=version or "latest")
-        except (DockerException, RequestException) as error:
+        except (DockerException, RequestException, StoreError) as error:
             return str(error)
         return None
 

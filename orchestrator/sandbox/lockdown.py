@@ -107,6 +107,7 @@ def _privileges(spec: Spec) -> dict[str, Any]:
         "IpcMode": "private",
         "CgroupnsMode": "private",  # the path of its control group tells of the process that made it
         "ReadonlyRootfs": True,
+        "Init": False,  # whatever the engine's own default is: the supervisor is process 1
         "MaskedPaths": [*MASKED, *map(str, CPUS.glob("cpu[0-9]*/thermal_throttle"))],  # as newer engines do
         "CapDrop": ["ALL"],
         **({"CapAdd": added} if added else {}),

@@ -78,6 +78,7 @@ def _engine(spec: Spec, host: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         "tmp": (mounts.get("/tmp"), tmp_options(limits)),  # noqa: S108 - the same
         "terminals": (mounts.get("/dev/pts"), SEALED),
         "queues": (mounts.get("/dev/mqueue"), SEALED),
+        "init": (int(bool(host.get("Init"))), 0),
         "read_only": (int(host["ReadonlyRootfs"]), 1),
         "masked": (len(set(MASKED) - set(host["MaskedPaths"] or ())), 0),
         "privileged": (int(host["Privileged"]), 0),

@@ -181,6 +181,11 @@ def _stated_version(path: str) -> str | None:
 
 
 def _check_runtime(runtime: str, info: EngineInfo) -> None:
+    if info.cgroup_driver == "none":
+        raise InfrastructureError(
+            "this rootless engine cannot limit memory, processes and CPUs (cgroup driver none): it needs a machine with"
+            " cgroup v2 and systemd"
+        )
     if runtime not in info.runtimes:
         known = ", ".join(sorted(info.runtimes))
         raise InfrastructureError(f"sandbox.runtime is {runtime}; the engine knows only {known}")

@@ -21,7 +21,7 @@ from tests.support.fake_engine import VERSION, FakeEngine, fake_engine
 from tests.unit.test_imports import imported, modules
 
 SDK = {"docker", "requests", "urllib3"}
-SEAM = {"engine.py", "engine_errors.py", "engine_images.py"}
+SEAM = {"engine.py", "engine_errors.py", "engine_images.py", "engine_address.py"}
 SPEC = Spec(
     image="i", mode="supervise", runtime="runc", limits=Limits(), life=60.0, seccomp="{}", owner="me", threads=1
 )

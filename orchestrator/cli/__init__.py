@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -27,6 +29,7 @@ INFRASTRUCTURE = 1
 USAGE = 2
 INTERRUPTED = 130
 TERMINATED = 143
+INTERRUPTS = f"{__name__}.interrupts"  # where a command's context counts them
 
 
 class Failure(click.ClickException):
@@ -56,6 +59,8 @@ class Orchestrate(click.Group):
             raise Failure(escaped(str(error))) from error
         except KeyboardInterrupt:
             tell("interrupted; run the same command again to go on from here" if resumable(ctx) else "interrupted")
+            if ctx.meta.get(INTERRUPTS, 0) > 1:
+                tell("interrupted again while clearing up: containers that are left end with the next command")
             ctx.exit(INTERRUPTED)
 
 
@@ -75,8 +80,22 @@ def main() -> None:
 
     Exit status: 0 when the work is done, whatever the verdicts; 1 when infrastructure failed; 2 for bad usage.
     """
-    for ending in (signal.SIGTERM, signal.SIGHUP):  # the terminal that is closed ends a command as cleanly as a kill
-        signal.signal(ending, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks is written out, and no verdict lost for it
+            stream.reconfigure(errors="backslashreplace")
+    # the terminal that is closed ends a command as cleanly as a kill; what nohup or a shell has us ignore stays ignored
+    endings = {signal.SIGTERM: _terminated, signal.SIGHUP: _terminated}
+    endings[signal.SIGINT] = partial(_interrupted, click.get_current_context().meta)
+    for ending, handler in endings.items():
+        if signal.getsignal(ending) is not signal.SIG_IGN:
+            signal.signal(ending, handler)
+
+
+def _interrupted(meta: dict[str, Any], number: int, frame: FrameType | None) -> NoReturn:
+    """Count interrupts: the second one ends what the first has begun to clear up."""
+    del number, frame
+    meta[INTERRUPTS] = meta.get(INTERRUPTS, 0) + 1
+    raise KeyboardInterrupt
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

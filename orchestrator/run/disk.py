@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -86,7 +87,13 @@ def append_line(path: Path, line: bytes) -> None:
         InfrastructureError: the disk refused it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    append(path, line + b"\n", after=read_lines(path).size, durable=False)
+    try:
+        file = path.open("ab")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # or two that append at once would drop a line of each other
+        append(path, line + b"\n", after=read_lines(path).size, durable=False)
 
 
 def write(path: Path, content: bytes, *, partial: Path, private: bool = False) -> None:

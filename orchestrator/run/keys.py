@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.config import Config
 from orchestrator.errors import InfrastructureError
+from orchestrator.making import making
 from orchestrator.run.disk import read_bytes, write
 
 KEY_BYTES = 32
@@ -22,7 +23,10 @@ def machine_key(cache: Path, purpose: str) -> bytes:
     Raises:
         InfrastructureError: that secret cannot be read or written, or was damaged.
     """
-    return hmac.digest(_secret(cache / MACHINE, secrets.token_bytes(KEY_BYTES)), purpose.encode(), "sha256")
+    path = cache / MACHINE
+    with making(path):
+        secret = _secret(path, secrets.token_bytes(KEY_BYTES))
+    return hmac.digest(secret, purpose.encode(), "sha256")
 
 
 def host_key(folder: Path, *, config: Config, cache: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,7 @@ from orchestrator.shipped import installing
 if TYPE_CHECKING:
     import duckdb
 
+PATTERN = re.compile(r"[*?\[]")
 SAFE = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -65,7 +67,9 @@ class Database:
         """Return the rows of one SELECT as a Parquet file."""
         with _named():
             self._check(sql)
-            self._connection.execute(f"COPY ({sql.rstrip().rstrip(';')}\n) TO '{self._scratch}' (FORMAT parquet)")
+            self._connection.execute(
+                f"COPY ({sql.rstrip().rstrip(';')}\n) TO {_quoted(self._scratch)} (FORMAT parquet)"
+            )
             return self._scratch.read_bytes()
 
     def table(self, sql: str, *, kind: Literal["pandas", "arrow"]) -> Table:
@@ -110,10 +114,15 @@ def opened_database(runs: Mapping[str, Path], *, report: Report = silent) -> Ite
         for view in VIEWS:
             connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
         target = scratch / "answer.parquet"
-        connection.execute(f"SET allowed_paths = ['{target}']")
+        connection.execute(f"SET allowed_paths = [{_quoted(target)}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield Database(connection, target)
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as a string of SQL."""
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,7 @@ def _files(runs: Mapping[str, RunFolder], scratch: Path) -> list[File]:
             if ledger.path.stem in LEDGERS and ledger.path.exists():
                 ledger.read()  # DuckDB takes a record that lacks a field, or has one too many
                 path, lines = ledger.path, read_lines(ledger.path)
-                if lines.torn:
+                if lines.torn or PATTERN.search(str(path)):  # DuckDB would look for files of that pattern
                     path = scratch / f"{len(found)}.jsonl"
                     path.write_bytes(b"".join(line + b"\n" for line in lines.whole))
                 found.append(File(name, cycle, ledger.path.stem, path))

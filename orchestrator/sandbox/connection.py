@@ -19,6 +19,7 @@ PROSE_LIMIT = 64 * 1024
 ARRIVALS = 32  # frames that may wait for the host to take them; beyond that the container waits
 CHUNK = 1 << 18  # bytes that are read at once
 POLL = 0.5  # seconds between looks at whether the reader should stop
+STILL = 2.0  # seconds after a deadline beyond which whoever waits for it has not been running
 JOINING = 5  # seconds in which a thread that was told to stop has to end
 
 
@@ -80,7 +81,8 @@ class Connection:
         """Return the next frame or the end of the stream; None if `deadline` (monotonic) passes first.
 
         Raises:
-            InfrastructureError: the conversation was called off.
+            InfrastructureError: the conversation was called off; or this process stood still when the deadline passed
+                (it was suspended, say), so that nobody knows whether the container was in time.
         """
         try:
             arrival = self._arrivals.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -88,6 +90,9 @@ class Connection:
             arrival = None
         if self._called_off.is_set():
             raise InfrastructureError("the evaluation was called off")
+        late = time.monotonic() - deadline
+        if late > STILL and (arrival is None or arrival.at > deadline):
+            raise InfrastructureError(f"the orchestrator stood still: a deadline had passed {late:.0f} s before")
         return arrival
 
     def call_off(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.making import making
 from orchestrator.progress import Report
 from orchestrator.records import canonical, digest
 from orchestrator.sandbox.engine import Engine
@@ -84,11 +85,12 @@ def ensure(engine: Engine, variant: Variant, tag: str, *, cache: Path, base: str
     Raises:
         InfrastructureError: as `build`.
     """
-    image = engine.images.find(tag)
-    if image is not None and _is_current(engine, image, recipe=read_recipe(variant), base=base):
-        log(f"{tag} is up to date")
-        return image.id
-    return build(engine, variant, tag, cache=cache, base=base, log=log)
+    with making(cache / "images" / digest(tag.encode())[:16]):
+        image = engine.images.find(tag)
+        if image is not None and _is_current(engine, image, recipe=read_recipe(variant), base=base):
+            log(f"{tag} is up to date")
+            return image.id
+        return build(engine, variant, tag, cache=cache, base=base, log=log)
 
 
 def build(engine: Engine, variant: Variant, tag: str, *, cache: Path, base: str | None = None, log: Report) -> str:

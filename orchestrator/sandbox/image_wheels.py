@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from orchestrator.errors import InfrastructureError
+from orchestrator.making import making
 from orchestrator.progress import Report
 from orchestrator.records import digest
 
@@ -27,8 +28,9 @@ def fetch_wheels(requirements: bytes, *, folder: Path, log: Report) -> list[Path
     """
     stamp = folder / STAMP
     wanted = digest(requirements)
-    if not (stamp.is_file() and stamp.read_text(encoding="ascii") == wanted):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+    with making(folder):
+        if stamp.is_file() and stamp.read_text(encoding="ascii") == wanted:
+            return sorted(folder.glob("*.whl"))
         with tempfile.TemporaryDirectory(prefix="wheels-", dir=folder.parent) as work:
             _download(requirements, work=Path(work), log=log)
             fresh = Path(work) / "wheels"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.sandbox.connection import ARRIVALS, PROSE_LIMIT, STREAM_HEADER, Arrival, Connection, demultiplex
+from orchestrator.sandbox.connection import (
+    ARRIVALS,
+    PROSE_LIMIT,
+    STILL,
+    STREAM_HEADER,
+    Arrival,
+    Connection,
+    demultiplex,
+)
 from orchestrator.sandbox.engine import Attachment
 from sandbox_image import wire
+from tests.support.checkout import CHECKOUT
 
 SECONDS = 60.0
 READY = wire.encode_json(wire.READY, {})
@@ -128,3 +141,30 @@ def test_a_piece_that_is_not_whole_stays_in_the_stream() -> None:
     raw = bytearray(piece(b"one") + piece(b"two", stream=2) + piece(b"three")[:-1])
     assert demultiplex(raw) == [(1, b"one"), (2, b"two")]
     assert raw == piece(b"three")[:-1]
+
+
+def test_a_deadline_that_passes_while_the_process_stands_still_is_not_the_containers() -> None:
+    program = (
+        "import socket, time\n"
+        "from orchestrator.errors import InfrastructureError\n"
+        "from orchestrator.sandbox.connection import Connection\n"
+        "from orchestrator.sandbox.engine import Attachment\n"
+        "from sandbox_image import wire\n"
+        "host, inside = socket.socketpair()\n"
+        "connection = Connection(decoder=wire.Decoder(wire.FROM_SUPERVISOR), name='test')\n"
+        "connection.open(Attachment(host, host.dup()))\n"
+        "deadline = time.monotonic() + 1.0\n"
+        "print('waits', flush=True)\n"
+        "try:\n"
+        "    print(connection.receive(deadline=deadline))\n"
+        "except InfrastructureError as error:\n"
+        "    print(error)\n"
+        "connection.close()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as waits:
+        assert waits.stdout is not None
+        assert waits.stdout.readline() == "waits\n"
+        waits.send_signal(signal.SIGSTOP)
+        threading.Event().wait(STILL + 2.0)
+        waits.send_signal(signal.SIGCONT)
+        assert "the orchestrator stood still" in waits.stdout.read()

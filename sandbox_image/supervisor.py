@@ -16,7 +16,7 @@ import signal
 import sys
 from typing import Any
 
-from sandbox_image import warm, wire
+from sandbox_image import needs, warm, wire
 from sandbox_image.relay import CHUNK, HOST_IN, Child, Relay, send
 
 PR_SET_PDEATHSIG = 1
@@ -37,10 +37,12 @@ def supervise(*, life: float, gpu: bool) -> None:
     prctl(PR_SET_DUMPABLE, 0)
     arm_watchdog(life)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if (lack := needs.trouble()) is not None:
+        sys.exit(lack)
     imported = import_torch()
     if gpu and (trouble := trouble_on("cuda")) is not None:
         sys.exit(f"this container's GPU does not work: {trouble}")
-    send(wire.encode_json(wire.READY, imported | {"nofile": files}))
+    send(wire.encode_json(wire.READY, imported | {"nofile": files, "data": needs.stamps()}))
     host = wire.Decoder(wire.TO_CONTAINER)
     job, source, rest = _receive_job(host)
     Relay(child=_fork(job, source), host=host, pending=rest, limits=job["log"]).run()

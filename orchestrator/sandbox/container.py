@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from orchestrator.errors import InfrastructureError, UnkillableError
 from orchestrator.sandbox.cgroup import NOT_READ, ControlGroup, Usage
@@ -16,6 +17,7 @@ from orchestrator.sandbox.lockdown import Spec, creation
 from orchestrator.sandbox.readback import check_environment, effective_limits
 from sandbox_image import wire
 
+INSIDE = Path("/data")  # of a container: the training data
 LAST_WORDS = 500  # characters of a container's stderr that are shown if it does not get ready
 GRACE = 10  # seconds in which a container that closed its wire may end by itself
 DYING = 30  # seconds in which a container that was killed has to be gone
@@ -186,4 +188,16 @@ def await_ready(container: Container, *, seconds: float) -> dict[str, object]:
     end = container.close()
     prose = bytes(container.connection.prose).decode("utf-8", "replace").strip()[-LAST_WORDS:]
     happened = f"was not ready after {seconds:g} s" if arrival is None else "ended before it was ready"
-    raise InfrastructureError(f"a sandbox container {happened} (exit code {end.exit_code}): {prose or 'no output'}")
+    told = f"a sandbox container {happened} (exit code {end.exit_code}): {prose or _no_output(container)}"
+    if str(INSIDE) in prose and (train := container.spec.train) is not None:
+        told += (
+            f"; {INSIDE} is {train.resolve()} here: let all read it (`chmod -R a+rX`), and containers, too, under"
+            " SELinux (`chcon -R -t container_file_t`)"
+        )
+    raise InfrastructureError(told)
+
+
+def _no_output(container: Container) -> str:
+    """Say where else to look, for only a runtime that is a kernel of its own ends without a word."""
+    runtime = container.spec.runtime
+    return "no output" if runtime == "runc" else f"no output; {container.engine.log_of(runtime)}"

@@ -31,6 +31,7 @@ CALL_TIMEOUT = 60  # seconds for one call to the engine, unless the environment 
 TIMEOUT = "DOCKER_CLIENT_TIMEOUT"  # Docker Compose's own name for it
 NO_GPU = "could not select device driver"  # what Docker says
 NO_SOURCE = "bind source path does not exist"  # the same
+DEBUG_LOG = "--debug-log="  # gVisor's option
 BUNDLES = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}  # which take the place of the engine's own authority
 CONNECTIONS = 64  # that stay open to the engine, for as many threads
 
@@ -153,6 +154,17 @@ class Engine:
             cgroup_version=str(told.get("CgroupVersion", "1")),
             runtimes={name: runtime.get("path", "") for name, runtime in (told.get("Runtimes") or {}).items()},
             security=tuple(told.get("SecurityOptions") or ()),
+        )
+
+    def log_of(self, runtime: str) -> str:
+        """Say where a runtime writes its own log, or how it is told to."""
+        with engine_errors("reading the engine's settings"):
+            registered = (self._api.info().get("Runtimes") or {}).get(runtime) or {}
+        place = next((one for one in registered.get("runtimeArgs") or () if one.startswith(DEBUG_LOG)), None)
+        if place is not None:
+            return f"its own log is in {place.removeprefix(DEBUG_LOG)} on the engine's machine"
+        return (
+            f"{runtime} writes a log if the engine's daemon.json adds {DEBUG_LOG}/var/log/{runtime}/ to its runtimeArgs"
         )
 
     def components(self) -> dict[str, str]:

@@ -16,7 +16,8 @@ import psutil
 from orchestrator.errors import InfrastructureError
 from orchestrator.machine import LOOK, Headroom
 from orchestrator.sandbox.container import Container, await_ready
-from orchestrator.sandbox.readback import check_inside
+from orchestrator.sandbox.engine import elsewhere
+from orchestrator.sandbox.readback import check_data, check_inside
 from orchestrator.sandbox.slots import Slot
 from sandbox_image import wire
 
@@ -36,11 +37,14 @@ class Starting:
         """Wait until the container is ready, for up to `seconds`, and return it; it is closed where it fails.
 
         Raises:
-            InfrastructureError: it ended, took too long or was called off, or another limit on files holds inside.
+            InfrastructureError: it ended, took too long or was called off, another limit on files holds inside,
+                or other data is there than on this machine.
         """
         try:
             said = await_ready(self.container, seconds=self.seconds)
             check_inside(said, self.container.spec.limits)
+            engine = self.container.engine
+            check_data(said, self.container.spec.train, missing=elsewhere(engine.endpoint))
         except BaseException:
             self.container.close()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import InfrastructureError
@@ -59,6 +60,22 @@ def check_inside(said: Mapping[str, object], limits: Limits) -> None:
     """
     if said["nofile"] != limits.nofile:
         raise InfrastructureError(f"a process inside may open {said['nofile']} files, not {limits.nofile}")
+
+
+def check_data(said: Mapping[str, object], train: Path | None, *, missing: str) -> None:
+    """Raise InfrastructureError, which says `missing`, where a supervisor sees other data than lies in `train`.
+
+    An older image's says nothing of it.
+    """
+    inside = said.get("data")
+    if train is not None and inside is not None and inside != stamps(train):
+        raise InfrastructureError(f"a container sees other files in {train} than are there: {missing}")
+
+
+def stamps(folder: Path) -> dict[str, list[int]]:
+    """Return size and time of change, in seconds, of every file in `folder` by name, as a supervisor does."""
+    found = {path.name: path.stat() for path in folder.iterdir() if path.is_file()}
+    return {name: [stat.st_size, int(stat.st_mtime)] for name, stat in found.items()}
 
 
 def _engine(spec: Spec, host: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -33,6 +33,7 @@ class ParserContainer:
         self.closed = False
         self.expires = time.monotonic() + 10_000
         self.prose = bytearray()
+        self.spec = SimpleNamespace(runtime="runc", train=None)
         self._said = deque([] if mute else [Arrival(at=0.0, frame=wire.Frame(wire.READY, b"{}"))])
         self._dead = self._off = False
 

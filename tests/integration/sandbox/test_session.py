@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import InfrastructureError
 from orchestrator.sandbox import Engine, Sandbox
 from orchestrator.sandbox.host import machine
 from orchestrator.sections import SandboxConfig
@@ -33,3 +34,14 @@ def test_a_sandbox_of_its_own_opens_one_session(tmp_path: Path, monkeypatch: pyt
         with Sandbox(SandboxConfig(), owner="on its own") as sandbox:
             sandbox.prove(train=tmp_path)
         assert relay.sessions == 1
+
+
+def test_data_that_a_program_could_not_read_is_named_before_any_runs(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.npy"
+    labels.touch(mode=0o600)
+    tmp_path.chmod(0o755)
+    with Sandbox(SandboxConfig(), owner="one with a mask") as sandbox:
+        with pytest.raises(InfrastructureError, match=rf"may not read /data/labels\.npy: .*mode 0600 .*{tmp_path}"):
+            sandbox.prove(train=tmp_path)
+        labels.chmod(0o644)
+        sandbox.prove(train=tmp_path)

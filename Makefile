@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup engine images image assets data cycle test lint unit docs attack faults bench stop clean
+.PHONY: help setup engine images image assets data cycle test lint unit docs attack faults engines bench stop clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ attack: image data ## Run every hostile program under runc and gVisor, and print
 
 faults: image data ## Do every fault to small runs with an engine of their own, and print what each came to
 	$(BIN)/python -m tests.faults
+
+engines: image data ## Try the sandbox on every engine that can be had here, and print what each does
+	$(BIN)/python -m tests.engines
 
 bench: image assets data ## Measure beside what people would use instead; ROWS="claim failing" runs only those
 	$(BIN)/python -m tests.benchmarks $(ROWS)

@@ -31,7 +31,7 @@ def doctor(ctx: click.Context, *, config_path: Path | None, overrides: tuple[str
     facts = Table(title="this machine")
     for name in ("what", "found"):
         facts.add_column(name)
-    for fact in machine():
+    for fact in machine(sandbox=config.sandbox):
         facts.add_row(fact.name, Text(escaped(fact.value), style="yellow" if fact.present is False else ""))
     data().print(facts)
     table = Table(title=f"limits under {config.sandbox.runtime}, tripped on purpose")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from orchestrator.errors import InfrastructureError
 from orchestrator.sandbox.cgroup import removable
 from orchestrator.sandbox.engine import Engine, opened
+from orchestrator.sandbox.session import Sandbox
+from orchestrator.sections import SandboxConfig
 
 PROCESSORS = {"x86_64", "amd64"}  # for which the image's wheels and the seccomp profile are
 
@@ -31,14 +34,17 @@ class Fact:
     present: bool | None
 
 
-def machine(engine: Engine | None = None) -> list[Fact]:
+def machine(engine: Engine | None = None, *, sandbox: SandboxConfig | None = None) -> list[Fact]:
     """Describe the engine, one that is open or else the environment's, and what this machine lacks.
+
+    Whether gVisor starts is tried with the image of `sandbox`, if that is given.
 
     Raises:
         InfrastructureError: no engine answers.
     """
     with opened(engine) as ours:
         info, parts, address = ours.info(), ours.components(), ours.endpoint
+        gvisor = _gvisor(ours, info.runtimes, sandbox)
     options = " ".join(info.security)
     cleared, processor = removable(info.cgroup_driver, rootless=info.rootless), str(info.architecture)
     runtimes = sorted(name for name in info.runtimes if "." not in name)
@@ -51,7 +57,7 @@ def machine(engine: Engine | None = None) -> list[Fact]:
         Fact("cgroups", f"v{info.cgroup_version}, driver {info.cgroup_driver}", present=None),
         Fact("empty groups", "removed" if cleared else STAY, present=cleared),
         Fact("runtimes", ", ".join(runtimes), present=True),
-        Fact("gVisor", "runsc" if "runsc" in runtimes else "missing", present="runsc" in runtimes),
+        gvisor,
         _option("seccomp", options),
         _option("AppArmor", options),
         _option("SELinux", options),
@@ -61,6 +67,21 @@ def machine(engine: Engine | None = None) -> list[Fact]:
         Fact("GPU", _first_line("nvidia-smi", "-L"), present=shutil.which("nvidia-smi") is not None),
         floored("NVIDIA toolkit", _first_line("nvidia-ctk", "--version"), TOOLKIT),
     ]
+
+
+def _gvisor(engine: Engine, runtimes: Iterable[str], sandbox: SandboxConfig | None) -> Fact:
+    """Say whether gVisor is there: engines list runtimes that are only registered."""
+    if "runsc" not in runtimes:
+        return Fact("gVisor", "missing", present=False)
+    if sandbox is None:
+        return Fact("gVisor", "registered as runsc; not tried", present=None)
+    trial = sandbox.model_copy(update={"runtime": "runsc"})
+    try:
+        with Sandbox(trial, owner="a look at gVisor", engine=engine) as ours, ours.parser(shingle=1) as parser:
+            parser.parse(b"", complete=False)
+    except InfrastructureError as error:
+        return Fact("gVisor", f"registered as runsc, and does not start: {error}", present=False)
+    return Fact("gVisor", "runsc starts", present=True)
 
 
 def floored(name: str, stated: str, mended: Mapping[tuple[int, int], int]) -> Fact:

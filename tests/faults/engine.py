@@ -48,13 +48,10 @@ class Engine:
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        settings = self._folder / "dockerd.json"  # not the machine's own
-        settings.write_text("{}\n")
-        places = {"data-root": "data", "exec-root": "exec", "pidfile": "dockerd.pid"}
-        command = [*MORTAL, "dockerd", f"--host={self.address}", f"--config-file={settings}", *OPTIONS]
-        command += [f"--{option}={self._folder / name}" for option, name in places.items()]
         with (self._folder / "dockerd.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                [*MORTAL, *self._command()], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
         patient = Retrying(
             retry=retry_if_exception_type((DockerException, RequestException, OSError)),
             stop=stop_after_delay(START_SECONDS),
@@ -62,6 +59,13 @@ class Engine:
             reraise=True,
         )
         patient(self._ping)
+
+    def _command(self) -> list[str]:
+        settings = self._folder / "dockerd.json"  # not the machine's own
+        settings.write_text("{}\n")
+        places = {"data-root": "data", "exec-root": "exec", "pidfile": "dockerd.pid"}
+        command = ["dockerd", f"--host={self.address}", f"--config-file={settings}", *OPTIONS]
+        return [*command, *(f"--{option}={self._folder / name}" for option, name in places.items())]
 
     def stop(self) -> None:
         """End it as a service manager would: it ends its containers first."""

@@ -12,8 +12,7 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.evaluation.dataset import COPIES, images_size, prepare
 from orchestrator.evaluation.opening import open_evaluator
 from orchestrator.evaluation.seam import Submission
-from orchestrator.records import Limits, Verdict
-from orchestrator.sandbox import NOT_READ
+from orchestrator.records import NOT_READ, Limits, Verdict
 from orchestrator.sandbox.session import GVISOR_PIDS
 from orchestrator.sections import MIB
 

@@ -7,6 +7,7 @@ from orchestrator.records.candidate import Candidate, Program, Refusal
 from orchestrator.records.corpus import Entry, Neighbour, Novelty
 from orchestrator.records.counting import Counted, CountJob
 from orchestrator.records.evaluation import (
+    NOT_READ,
     Claimed,
     Death,
     Evaluation,
@@ -49,6 +50,7 @@ from orchestrator.records.summary import CycleSummary, End, Interval, Provenance
 
 __all__ = [
     "GENESIS",
+    "NOT_READ",
     "SCHEMA",
     "STAGES",
     "Adapter",

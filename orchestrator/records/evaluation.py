@@ -11,6 +11,8 @@ from orchestrator.records.journal import Occurrence
 from orchestrator.records.record import Count, Digest, Fraction, Line, Record, Seconds
 from orchestrator.records.states import FailedState, Stage, VerdictState
 
+NOT_READ = "kernel_not_read"  # among the limits that were read back: what the kernel does not show, or why
+
 
 class Limits(Record):
     """Limits of one container; below the floors none gets ready, and 0 would be no limit."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.sandbox.cgroup import NOT_READ
 from orchestrator.sandbox.engine import Engine
 from orchestrator.sandbox.parser import Parsed, Parser
 from orchestrator.sandbox.parser_lanes import Parsers
 from orchestrator.sandbox.pool import Pool
 from orchestrator.sandbox.session import Sandbox
 
-__all__ = ["NOT_READ", "Engine", "Parsed", "Parser", "Parsers", "Pool", "Sandbox"]
+__all__ = ["Engine", "Parsed", "Parser", "Parsers", "Pool", "Sandbox"]

@@ -14,7 +14,6 @@ ROOT = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
 TOP = "nn-sandbox"
 UNLIMITED = -1  # as cgroup v1 writes it for the CPU quota; elsewhere the kernel writes "max"
-NOT_READ = "kernel_not_read"  # beside the limits that the kernel shows: what it does not, or why it shows none
 
 
 @dataclass(frozen=True)

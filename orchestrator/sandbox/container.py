@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.errors import InfrastructureError, UnkillableError
-from orchestrator.sandbox.cgroup import NOT_READ, ControlGroup, Usage
+from orchestrator.records import NOT_READ
+from orchestrator.sandbox.cgroup import ControlGroup, Usage
 from orchestrator.sandbox.connection import Connection
 from orchestrator.sandbox.engine import Engine
 from orchestrator.sandbox.engine_errors import RefusedError

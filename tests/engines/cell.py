@@ -18,6 +18,7 @@ import click
 from orchestrator.errors import InfrastructureError
 from orchestrator.evaluation import prepare
 from orchestrator.evaluation.doctor import examine
+from orchestrator.records import NOT_READ
 from orchestrator.sandbox import Engine, Sandbox
 from orchestrator.sandbox.cgroup import empty_groups
 from orchestrator.sandbox.lease import OWNER
@@ -67,9 +68,7 @@ def main(runtime: str, *, short: bool) -> dict[str, Any]:
     found["wrong"] = [
         f"{one.case.name}: {one.verdict.state}, {one.verdict.cause}" for one in results if not one.as_expected
     ]
-    found["not read"] = sorted(
-        {str(said) for one in results if (said := one.verdict.measured.limits.get("kernel_not_read"))}
-    )
+    found["not read"] = sorted({str(said) for one in results if (said := one.verdict.measured.limits.get(NOT_READ))})
     return found | _interrupted(runtime)
 
 

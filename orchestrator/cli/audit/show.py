@@ -126,9 +126,11 @@ def _twin(folder: RunFolder, verdict: Verdict) -> str:
 
 def _claims(verdict: Verdict, *, twin: str) -> Table:
     """Return what the container claimed beside what the host measured; a claim never earns anything."""
+    from orchestrator.records import NOT_READ
+
     claimed, measured = verdict.claimed, verdict.measured
     failure = claimed.failure
-    cost = measured.training_cost
+    cost, unread = measured.training_cost, measured.limits.get(NOT_READ)
     rows = {
         "end": (
             "-" if failure is None else f"{failure.kind} in {failure.stage}: {failure.text}",
@@ -142,6 +144,7 @@ def _claims(verdict: Verdict, *, twin: str) -> Table:
         "accuracy": ("-", "-" if verdict.accuracy is None else f"{verdict.accuracy:.4%}"),
         "peak memory": ("-", "-" if measured.peak_memory is None else f"{measured.peak_memory / MIB:,.0f} MiB"),
         "CPU": ("-", "-" if measured.cpu_seconds is None else f"{measured.cpu_seconds:.1f} s"),
+        **({} if unread is None else {"kernel's figures": ("-", f"not read: {unread}")}),
         "output": ("-", f"{measured.log_bytes:,} bytes stored" + (", cut" if measured.truncated else "")),
     }
     return _table("claimed beside measured", ("", "claimed", "measured"), [(name, *row) for name, row in rows.items()])

@@ -7,8 +7,7 @@ import ast
 import pytest
 
 from orchestrator.evaluation.doctor import Probe, probes
-from orchestrator.records import Claimed, Limits, Measured, Verdict
-from orchestrator.sandbox import NOT_READ
+from orchestrator.records import NOT_READ, Claimed, Limits, Measured, Verdict
 
 HASH = "0" * 64
 PROBES = probes(Limits(), import_seconds=5)

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import InfrastructureError
-from orchestrator.sandbox import Engine
+from orchestrator.sandbox import Engine, Sandbox
 from orchestrator.sandbox.engine_address import address
+from orchestrator.sandbox.host import machine
 from orchestrator.sandbox.tls_bridge import Bridge
+from orchestrator.sections import SandboxConfig
 from tests.support.fake_engine import VERSION, fake_engine
 
 PODMAN = VERSION | {
@@ -127,3 +129,39 @@ def test_a_stream_over_tls_is_read_and_written_at_the_same_time(certificate: Pat
         writing.close()
         thread.join()
     assert got == data
+
+
+INFO = {"ServerVersion": "28.5.2", "CgroupDriver": "none", "CgroupVersion": "1", "SecurityOptions": ["name=rootless"]}
+
+
+def test_a_rootless_engine_that_can_limit_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_engine(tmp_path, monkeypatch) as fake:
+        fake.answers["GET /images/i/json"] = (200, {"Id": "i", "Config": {"Labels": {}}})
+        fake.answers["GET /info"] = (200, INFO | {"Runtimes": {"runc": {}}})
+        refused = pytest.raises(InfrastructureError, match=r"cannot limit memory, .* cgroup v2 and systemd")
+        with refused, Sandbox(SandboxConfig(image="i"), owner="me"):
+            pass
+
+
+def test_gvisor_that_is_only_registered_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_engine(tmp_path, monkeypatch) as fake:
+        fake.answers["GET /info"] = (200, INFO | {"Runtimes": {"runc": {}, "runsc": {}}})
+        (gvisor,) = (fact for fact in machine(sandbox=SandboxConfig(image="i")) if fact.name == "gVisor")
+    assert gvisor.present is False
+    assert "does not start: there is no image i" in gvisor.value
+
+
+@pytest.mark.parametrize(
+    ("runtime", "said"),
+    [
+        ({"path": "runsc"}, "daemon.json adds --debug-log=/var/log/runsc/ to its runtimeArgs"),
+        ({"path": "runsc", "runtimeArgs": ["--debug-log=/var/log/gvisor/"]}, "its own log is in /var/log/gvisor/ on"),
+    ],
+)
+def test_a_runtime_that_says_nothing_has_a_log_somewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: Mapping[str, Any], said: str
+) -> None:
+    with fake_engine(tmp_path, monkeypatch) as fake:
+        fake.answers["GET /info"] = (200, INFO | {"Runtimes": {"runsc": runtime}})
+        with Engine() as engine:
+            assert said in engine.log_of("runsc")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.records import digest
-from orchestrator.sandbox.cgroup import TOP, ControlGroup, empty_groups
+from orchestrator.sandbox.cgroup import TOP, ControlGroup, empty_groups, removable
 from orchestrator.sandbox.engine import Engine
 from orchestrator.sandbox.engine_errors import RefusedError
 
@@ -69,7 +69,7 @@ def reap(engine: Engine, *, driver: str, rootless: bool = False) -> list[str]:
     Raises:
         InfrastructureError: the engine failed.
     """
-    for name in empty_groups(driver, rootless=rootless):
+    for name in empty_groups(driver, rootless=rootless) if removable(driver, rootless=rootless) else ():
         if _is_dead_group(name):
             ControlGroup(name=name, driver=driver, rootless=rootless).remove()
     suspects = _orphans(engine)

@@ -101,10 +101,11 @@ class Sandbox:
 
     def _say_what_stays(self) -> None:
         """Record the control groups that could not be removed, with why; none usually."""
-        empty = set(empty_groups(self._info.cgroup_driver, rootless=self._info.rootless))
-        stays = {name: why for name in sorted(self._groups.keys() & empty) if (why := self._groups[name].remove())}
-        if stays:
-            self._record("left", {"control_groups": list(stays), "cause": next(iter(stays.values()))})
+        empty = empty_groups(self._info.cgroup_driver, rootless=self._info.rootless)
+        stays = sorted(self._groups.keys() & set(empty))
+        cause = next(filter(None, (self._groups[name].remove() for name in stays)), None)
+        if cause is not None:
+            self._record("left", {"control_groups": stays, "cause": cause})
 
     def abandon(self, container: Container) -> None:
         """Leave a container alone that is stuck: who leaves does not wait for it."""

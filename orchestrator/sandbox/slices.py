@@ -19,8 +19,9 @@ def top(root: Path, *, rootless: bool) -> Path:
 def stop(name: str, *, rootless: bool) -> str | None:
     """End a slice, which stays active without its container; return None, or why it stays behind."""
     command = ["systemctl", *(["--user"] if rootless else []), "--no-ask-password", "stop", name]
+    environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}"} | os.environ  # by which a user's manager is found
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"systemctl: {error}"
     said = done.stderr.strip().partition("\n")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import subprocess
 from collections.abc import Iterator
@@ -45,14 +46,21 @@ class SuiteEngine(Engine):
 
 @contextlib.contextmanager
 def suite_engine(suite: str, *, image: str, name: str = "", extra: tuple[str, ...] = ()) -> Iterator[SuiteEngine]:
-    """Lend a running engine of a suite that has `image`, and no container; it is ended afterwards."""
-    engine = SuiteEngine(suite, CACHE / "engines" / (name or suite), extra=extra)
-    engine.make()
-    engine.start()
-    try:
-        engine.load(image)
-        engine.clear()
-        yield engine
-        engine.clear()
-    finally:
-        engine.stop()
+    """Lend a running engine of a suite that has `image`, and no container; it is ended afterwards.
+
+    Two of one checkout wait for each other.
+    """
+    folder = CACHE / "engines" / (name or suite)
+    folder.mkdir(parents=True, exist_ok=True)
+    engine = SuiteEngine(suite, folder, extra=extra)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        engine.make()
+        engine.start()
+        try:
+            engine.load(image)
+            engine.clear()
+            yield engine
+            engine.clear()
+        finally:
+            engine.stop()

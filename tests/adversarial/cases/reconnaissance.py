@@ -21,7 +21,8 @@ class Net(nn.Module):
         if socket.gethostname() != "sandbox":
             raise RuntimeError("the host has a name: " + socket.gethostname())
         servers = read("/etc/hosts") + read("/etc/resolv.conf")
-        hosts = [line for line in servers.splitlines() if "nameserver" in line and "127.0.0.1" not in line]
+        lines = [line for line in servers.splitlines() if "127.0.0.1" not in line]
+        hosts = [line for line in lines if line.startswith("nameserver") or "ExtServers" in line]  # Docker 28 comments
         if hosts:
             raise RuntimeError("a server of names: " + hosts[0])
         users = [line for line in read("/etc/passwd").splitlines() if "/home/" in line]

@@ -15,7 +15,11 @@ Whole = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Tasks = Annotated[tuple[Literal["mnist", "fashion-mnist", "cifar10", "cifar100", "svhn"], ...], Field(min_length=1)]
 Gpu = Annotated[str, Field(pattern=r"^([0-9]+|(GPU|MIG)-[0-9A-Za-z/-]+)$")]  # one device; never "all", or two
-UNSAID = {"normalisation": "channels"}  # what protocols meant before they had the key: not hashed, so that hashes stay
+PUBLISHED = {"fashion-mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000, "svhn": 73_257}  # training images
+UNSAID = {  # what protocols meant before they had the key: not hashed, so that hashes stay
+    "normalisation": "channels",
+    "single": "keep",
+}
 
 
 class Section(BaseModel):
@@ -46,6 +50,8 @@ class Protocol(Section):
     """How many validation images are drawn, with the classes' shares kept; null takes all."""
     batch: Whole = 64
     """Images in a batch; a program finds it in `prm`."""
+    single: Annotated[Literal["merge", "keep"], Field(exclude_if=lambda value: value == "merge")] = "merge"
+    """What becomes of a last batch of one image, which batch normalisation refuses: it joins the one before, or not."""
     lr: Positive = 0.01
     """The learning rate that a program finds in `prm`."""
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
@@ -60,7 +66,18 @@ class Protocol(Section):
     def hash(self) -> str:
         """Return the SHA-256 under which results of this protocol are comparable."""
         plain = self.model_dump(mode="json")
+        if self.has_single:
+            plain["single"] = self.single
         return digest(canonical(dict(plain.items() - UNSAID.items())))
+
+    @property
+    def has_single(self) -> bool:
+        """Whether the last batch of an epoch has one image."""
+        count = self.train_samples
+        if count is None:
+            count = PUBLISHED[self.dataset]
+            count -= round(count / 10) if self.split == "holdout" else 0
+        return self.batch > 1 and count > self.batch and count % self.batch == 1
 
 
 class Deadlines(Section):

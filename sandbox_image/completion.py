@@ -44,8 +44,10 @@ def complete(text: str, parts: contract.Outline) -> tuple[str, tuple[str, ...]]:
         return text, ()
     lines = _lines(text)
     added: list[str] = []
-    indent = _indent(lines, parts.methods["__init__"])
-    methods = [name for name in METHODS if name not in parts.methods]
+    methods = [name for name in METHODS if not parts.has(name)]
+    if methods and net.body[0].lineno == net.lineno:
+        raise contract.ContractError("class Net stands on one line, and lacks what cannot be added there")
+    indent = _indent(lines, net.body[0])
     inserted = "".join("\n" + _indented(METHODS[name], indent) for name in methods)
     needed = _loaded(parts.tree) | (set(IMPORTS) if methods else set())
     imports = [name for name in IMPORTS if name in needed and name not in _bound(parts.tree)]
@@ -181,9 +183,8 @@ def _preamble(tree: ast.Module) -> int:
     return end
 
 
-def _indent(lines: list[str], node: ast.FunctionDef) -> str:
-    start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-    line = lines[start - 1]
+def _indent(lines: list[str], node: ast.stmt) -> str:
+    line = lines[_span(node)[0] - 1]
     return line[: len(line) - len(line.lstrip(" \t\f"))]
 
 

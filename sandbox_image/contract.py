@@ -11,6 +11,7 @@ STANDARD = ("train_setup", "learn")
 HYPERPARAMETERS = "supported_hyperparameters"
 NAMES_LIMIT = 48  # names of one kind that a reply can hold, and characters in each
 COLLECTIONS = frozenset({"set", "frozenset", "list", "tuple"})
+CONTAINERS = frozenset({"Sequential"})  # of torch's own modules those that have a `forward` for any content
 CONSTRUCTOR = ("in_shape", "out_shape", "prm", "device")
 
 
@@ -20,32 +21,85 @@ class ContractError(ValueError):
 
 @dataclass(frozen=True)
 class Outline:
-    """The parts of a module that the contract speaks of; `None` or absent if the module lacks one."""
+    """The parts of a module that the contract speaks of; `None` or absent if the module lacks one.
+
+    `methods` are those that `Net` itself defines, `inherited` those that it has from classes of the module, or by an
+    assignment: None then, if the function behind it cannot be told.
+    """
 
     tree: ast.Module
     net: ast.ClassDef | None
     methods: dict[str, ast.FunctionDef]
+    inherited: dict[str, ast.FunctionDef | None]
     hyperparameters: ast.FunctionDef | None
+
+    def method(self, name: str) -> ast.FunctionDef | None:
+        """Return the definition of a method that `Net` has; None if it has none, or if that cannot be told."""
+        return self.methods.get(name, self.inherited.get(name))
+
+    def has(self, name: str) -> bool:
+        """Whether `Net` has a method, wherever from."""
+        return name in self.methods or name in self.inherited
 
 
 def outline(tree: ast.Module) -> Outline:
     """Find the contract's parts in `tree`; of several definitions of one name the last stands, as in Python."""
     net = None
     function = None
+    classes: dict[str, ast.ClassDef] = {}
+    given: dict[str, ast.FunctionDef | None] = {}
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == "Net":
-            net = node
+        if isinstance(node, ast.ClassDef):
+            classes[node.name] = node
+            net = node if node.name == "Net" else net
         elif isinstance(node, ast.FunctionDef) and node.name == HYPERPARAMETERS:
             function = node
-    body = net.body if net else []
-    methods = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
-    return Outline(tree=tree, net=net, methods=methods, hyperparameters=function)
+        elif isinstance(node, ast.Assign):
+            for target in map(dotted, node.targets):
+                if target == "Net" and isinstance(node.value, ast.Name):
+                    net = classes.get(node.value.id, net)
+                elif target is not None and target.startswith("Net."):
+                    given[target.removeprefix("Net.")] = None
+    methods = _methods(net) if net else {}
+    own = {name: node for name, node in methods.items() if node is not None}
+    assigned = {name: None for name, node in methods.items() if node is None}
+    ancestors = _inherited(net, classes) if net else {}
+    return Outline(tree=tree, net=net, methods=own, inherited=ancestors | assigned | given, hyperparameters=function)
+
+
+def _methods(node: ast.ClassDef) -> dict[str, ast.FunctionDef | None]:
+    """Return what the body of a class defines or assigns, by name; None for what is no plain function."""
+    found: dict[str, ast.FunctionDef | None] = {}
+    for one in node.body:
+        if isinstance(one, ast.FunctionDef):
+            found[one.name] = one
+        elif isinstance(one, ast.Assign):
+            found.update((target.id, None) for target in one.targets if isinstance(target, ast.Name))
+    return found
+
+
+def _inherited(net: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> dict[str, ast.FunctionDef | None]:
+    """Return the methods of the classes of the module from which `net` derives, the nearest first."""
+    found: dict[str, ast.FunctionDef | None] = {}
+    seen = {net.name}
+    waiting = list(net.bases)
+    while waiting:
+        base = waiting.pop(0)
+        name = dotted(base.value if isinstance(base, ast.Subscript) else base)
+        if name is not None and name.rpartition(".")[2] in CONTAINERS:
+            found.setdefault("forward", None)
+        if name is None or name in seen or name not in classes:
+            continue
+        seen.add(name)
+        found = _methods(classes[name]) | found
+        waiting = [*classes[name].bases, *waiting]
+    return found
 
 
 def check(parts: Outline) -> None:
     """Raise ContractError naming everything that `parts` lacks of a program that can be evaluated."""
     check_core(parts)
-    missing = [f"Net.{name}" for name in STANDARD if name not in parts.methods]
+    missing = [f"Net.{name}" for name in STANDARD if not parts.has(name)]
     if parts.hyperparameters is None:
         missing.append(f"{HYPERPARAMETERS}()")
     if missing:
@@ -53,7 +107,7 @@ def check(parts: Outline) -> None:
 
 
 def check_core(parts: Outline) -> None:
-    """Raise ContractError unless `class Net` has a base, a fitting `__init__` and a `forward` of its own.
+    """Raise ContractError unless `class Net` has a base, a fitting `__init__` and a `forward`, its own or inherited.
 
     The base is nn.Module or a class that derives from it, which the text alone does not tell; instantiating does.
     """
@@ -61,10 +115,11 @@ def check_core(parts: Outline) -> None:
         raise ContractError("lacks class Net at module level")
     if all(dotted(base) == "object" for base in parts.net.bases):
         raise ContractError("class Net does not derive from nn.Module")
-    missing = [f"Net.{name}" for name in REQUIRED if name not in parts.methods]
+    missing = [f"Net.{name}" for name in REQUIRED if not parts.has(name)]
     if missing:
         raise ContractError(f"lacks {', '.join(missing)}")
-    if not _constructs(parts.methods["__init__"].args):
+    constructor = parts.method("__init__")
+    if constructor is not None and not _constructs(constructor.args):
         raise ContractError(f"Net.__init__ does not take ({', '.join(CONSTRUCTOR)})")
 
 

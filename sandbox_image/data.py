@@ -25,11 +25,38 @@ class Normaliser:
         return (images.float() - self._mean) * self._scale
 
 
+class Images:
+    """What a feeder hands out, one by one: a data set with a length, as programs ask a DataLoader for it."""
+
+    def __init__(self, feeder: Feeder) -> None:
+        self._feeder = feeder
+
+    def __len__(self) -> int:
+        return self._feeder.count
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        """Return an image as it is normalised, and its label; that it was looked at counts as a sample."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self._feeder.one(index)
+
+
 class Feeder:
     """An iterable of `(inputs, labels)` with a length, which hands out each batch once and counts what it gave.
 
-    A second pass is empty: every iterator over the feeder continues where the last one stopped.
+    A second pass is empty: every iterator over the feeder continues where the last one stopped. It has what programs
+    commonly ask a DataLoader for.
     """
+
+    num_workers = 0
+    pin_memory = False
+    drop_last = False
+    persistent_workers = False
+    timeout = 0
+    sampler = None
+    batch_sampler = None
+    collate_fn = None
+    generator = None
 
     def __init__(self, *, folder: Path, job: dict[str, Any], device: torch.device) -> None:
         self._images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
@@ -41,7 +68,11 @@ class Feeder:
         order = torch.randperm(len(self._labels), generator=self._random).numpy()
         size = int(job["batch"])
         self._batches = [order[start : start + size] for start in range(0, len(order), size)]
+        if job.get("single") == "merge" and len(self._batches) > 1 and len(self._batches[-1]) == 1:
+            self._batches[-2:] = [np.concatenate(self._batches[-2:])]
+        self.count = len(order)
         self.batch_size = size
+        self.dataset = Images(self)
         self.passes = 0
         self.batches = 0
         self.samples = 0
@@ -56,6 +87,12 @@ class Feeder:
             self.batches += 1
             self.samples += len(chosen)
             yield self._batch(chosen)
+
+    def one(self, index: int) -> tuple[torch.Tensor, int]:
+        """Return one image of the training split, without augmentation, and its label."""
+        self.samples += 1
+        image = torch.from_numpy(self._images[[index]]).to(self._device)
+        return self._normalise(image)[0], int(self._labels[index])
 
     def _batch(self, chosen: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         images = torch.from_numpy(self._images[chosen]).to(self._device)

@@ -48,6 +48,8 @@ def inspect(
     try:  # hostile text makes the parser raise nearly anything
         text = source.decode("utf-8-sig")
         tree = _parse(text)
+        if not strip:  # a program that is about to run; what a corpus holds has run elsewhere
+            _compile(text)
         words = shingles.tokens(text)
     except Exception as error:
         return Inspection(state="syntax_error", stage="parse", cause=_cause(error))
@@ -90,6 +92,13 @@ def _parse(text: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(text)
+
+
+def _compile(text: str) -> None:
+    """Raise SyntaxError for what the grammar allows and the compiler does not, as a `return` outside a function."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compile(text, "candidate.py", "exec", dont_inherit=True)
 
 
 def _cause(error: Exception) -> str:

@@ -14,17 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from sandbox_image import warm, wire
+from sandbox_image import eager, warm, wire
 from sandbox_image.data import Feeder, Normaliser
-from sandbox_image.fingerprint import Fingerprint
+from sandbox_image.rehearsal import Given, StageError, classes, given, rehearse
 
 FILENAME = "candidate.py"
 TEXT_LIMIT = 2000
 DATA = Path("/data")
-
-
-class StageError(Exception):
-    """The candidate broke the contract in a way that raised nothing by itself."""
 
 
 class Channel:
@@ -70,12 +66,12 @@ def run(job: dict[str, Any], source: bytes, channel: Channel) -> None:
         net, device = _instantiate(module, job)
         stage = "forward"
         channel.stage(stage)
-        seen = _forward(net, job, device)
-        channel.send(wire.encode_json(wire.CLAIM, {"parameters": _parameters(net)} | seen))
+        prm = given(job, module)
+        rehearse(net, job, device, channel, prm)
         warm.import_optimizers()  # here, so that it counts as no part of training
         stage = "train"
         channel.stage(stage)
-        _train(net, job, device, channel)
+        _train(net, job, device, channel, prm)
         stage = "predict"
         channel.stage(stage)
         channel.send(wire.encode(wire.PREDICTIONS, _predict(net, job, device, channel)))
@@ -119,36 +115,25 @@ def _import(source: bytes) -> types.ModuleType:
     module = types.ModuleType("candidate")
     module.__file__ = FILENAME
     sys.modules["candidate"] = module
-    linecache.cache[FILENAME] = (len(text), None, text.splitlines(keepends=True), FILENAME)
+    lines = [line.decode() for line in text.encode().splitlines(keepends=True)]  # as Python counts them
+    linecache.cache[FILENAME] = (len(text), None, lines, FILENAME)
+    eager.replace_compiler()
     exec(compile(text, FILENAME, "exec", dont_inherit=True), module.__dict__)
     return module
 
 
 def _instantiate(module: types.ModuleType, job: dict[str, Any]) -> tuple[torch.nn.Module, torch.device]:
     device = torch.device(job["device"])
-    net = module.Net(tuple(job["in_shape"]), (int(job["classes"]),), dict(job["prm"]), device)
+    net = module.Net(tuple(job["in_shape"]), (int(job["classes"]),), given(job, module), device)
     if not isinstance(net, torch.nn.Module):
         raise StageError(f"Net() gives {type(net).__name__}, not an nn.Module")
     return net.to(device), device
 
 
-def _forward(net: torch.nn.Module, job: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Return what is claimed of the network that a dummy batch went through."""
-    dummy = torch.randn(*job["in_shape"], generator=torch.Generator().manual_seed(0)).to(device)
-    fingerprint = Fingerprint(dummy)
-    net.eval()
-    with torch.no_grad():
-        with fingerprint:
-            logits = net(dummy)
-        _classes(logits, len(dummy), job)
-    net.train()
-    return fingerprint.claim(logits)
-
-
-def _train(net: torch.nn.Module, job: dict[str, Any], device: torch.device, channel: Channel) -> None:
+def _train(net: torch.nn.Module, job: dict[str, Any], device: torch.device, channel: Channel, prm: Given) -> None:
     feeder = Feeder(folder=DATA, job=job, device=device)
     program: Any = net
-    program.train_setup(dict(job["prm"]))
+    program.train_setup(prm)
     program.learn(feeder)
     claim = {"batches": feeder.batches, "samples": feeder.samples, "passes": feeder.passes}
     channel.send(wire.encode_json(wire.CLAIM, claim))
@@ -162,22 +147,5 @@ def _predict(net: torch.nn.Module, job: dict[str, Any], device: torch.device, ch
     net.eval()
     with torch.no_grad():
         for batch in images.split(shape[0]):
-            answers += [_classes(net(normalise(batch.to(device))), len(batch), job)]
+            answers += [classes(net(normalise(batch.to(device))), len(batch), job)]
     return torch.cat(answers).cpu().numpy().astype("<u2").tobytes()
-
-
-def _classes(logits: object, count: int, job: dict[str, Any]) -> torch.Tensor:
-    if not isinstance(logits, torch.Tensor):
-        raise StageError(f"forward gives {type(logits).__name__}, not a tensor of logits")
-    expected = (count, int(job["classes"]))
-    if tuple(logits.shape) != expected:
-        raise StageError(f"forward gives shape {tuple(logits.shape)}, not {expected}")
-    if not logits.is_floating_point():
-        raise StageError(f"forward gives {logits.dtype}, not floating-point logits")
-    if not torch.isfinite(logits).all():
-        raise StageError("forward gives logits that are not finite")
-    return logits.argmax(dim=1)
-
-
-def _parameters(net: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in net.parameters())

@@ -22,6 +22,7 @@ from orchestrator.cli.options import (
 )
 from orchestrator.errors import ConfigError
 from orchestrator.escape import escaped, escaped_line
+from sandbox_image.wire import SOURCE_LIMIT
 
 if TYPE_CHECKING:
     from orchestrator.evaluation import Prepared
@@ -69,7 +70,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each option of the command
     console = prose()
     finished: list[tuple[Path, Evaluation]] = []
     try:
-        sources = (sys.stdin.buffer.read() if path == INPUT else path for path in programs)
+        sources = (sys.stdin.buffer.read(SOURCE_LIMIT + 1) if path == INPUT else path for path in programs)
         with (
             Engine() as engine,
             Waiting(console, "programs evaluated", total=len(programs)) as waiting,

@@ -55,6 +55,7 @@ def conditions(protocol: Protocol, prepared: Prepared, *, source: str) -> dict[s
         "in_shape": [protocol.batch, 3, protocol.resolution, protocol.resolution],
         "classes": prepared.classes,
         "batch": protocol.batch,
+        "single": protocol.single,
         "augmentation": protocol.augmentation,
         "mean": list(prepared.mean),
         "std": list(prepared.std),

@@ -12,6 +12,7 @@ from orchestrator.evaluation.seam import Submission
 from orchestrator.records import Evaluation, Verdict, digest
 from orchestrator.sandbox import Engine
 from orchestrator.shipped import cache_folder
+from sandbox_image.wire import SOURCE_LIMIT
 
 ID_DIGITS = 16
 
@@ -63,6 +64,12 @@ def submission(program: Program) -> Submission:
     """
     if isinstance(program, Submission):
         return program
-    source = program.read_bytes() if isinstance(program, Path) else program
+    source = _content(program) if isinstance(program, Path) else program
     encoded = source.encode() if isinstance(source, str) else source
     return Submission(candidate_id=digest(encoded)[:ID_DIGITS], source=encoded)
+
+
+def _content(path: Path) -> bytes:
+    """Return the content of a file, or as much of it as is too long for any program: a file may have gigabytes."""
+    with path.open("rb") as file:
+        return file.read(SOURCE_LIMIT + 1)

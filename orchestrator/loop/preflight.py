@@ -86,7 +86,7 @@ def _of_the_qualification(config: Config) -> Iterator[str]:
     measured = [one for one in map(load, shipped_configs().values()) if one.corpus.qualified == name]
     other = min(measured, key=lambda one: one.name != config.name, default=config)  # its own of that name before others
     mine, theirs = (one.protocol.model_dump(mode="json") for one in (config, other))
-    keys = [f"protocol.{key}" for key in mine if mine[key] != theirs[key]]
+    keys = [f"protocol.{key}" for key in mine if mine[key] != theirs.get(key)]
     if not keys:
         yield from said
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from orchestrator.sections import AdmissionConfig
+from orchestrator.sections import PUBLISHED, AdmissionConfig, Protocol
 from tests.docs.configuration import meanings, section_of, sections
 
 SECTIONS = dict(sections())
@@ -25,3 +25,14 @@ def test_the_threshold_that_admits_is_reported_and_where_none_does_the_one_named
     assert AdmissionConfig(threshold=0.4).reported == 0.4
     assert AdmissionConfig(threshold=None, reported_threshold=0.5).reported == 0.5
     assert AdmissionConfig(threshold=None).reported is None
+
+
+def test_a_protocol_whose_last_batch_has_one_image_says_what_becomes_of_it_in_its_hash() -> None:
+    usual, odd = Protocol(train_samples=2048), Protocol(train_samples=2049)
+    assert not usual.has_single
+    assert odd.has_single
+    assert usual.hash() == usual.model_copy(update={"single": "keep"}).hash()
+    assert odd.hash() != odd.model_copy(update={"single": "keep"}).hash()
+    for name in PUBLISHED:
+        assert not Protocol.model_validate({"dataset": name}).has_single
+        assert not Protocol.model_validate({"dataset": name, "split": "holdout"}).has_single

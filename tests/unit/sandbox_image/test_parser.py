@@ -251,3 +251,67 @@ def test_a_docstring_that_is_the_whole_body_stays() -> None:
 def test_the_standard_parts_are_python() -> None:
     for part in (completion.TRAIN_SETUP, completion.LEARN, completion.SUPPORTED):
         ast.parse(part)
+
+
+BASE = """
+class Trainable(nn.Module):
+    def train_setup(self, prm):
+        pass
+
+    def learn(self, train_data):
+        pass
+"""
+DERIVED = CORE.replace("class Net(nn.Module)", f"{BASE.strip()}\n\n\nclass Net(Trainable)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DERIVED,
+        DERIVED.replace("class Net(Trainable)", "class Mixed(Trainable):\n    pass\n\n\nclass Net(Mixed)"),
+        DERIVED.replace("class Net(Trainable)", "class Net(Trainable, Generic[T])"),
+        CORE + "\n    train_setup = learn = None\n",
+        CORE + "\n\nNet.train_setup = Net.learn = lambda self, other: None\n",
+    ],
+)
+def test_completion_replaces_no_method_that_the_network_has_from_elsewhere(text: str) -> None:
+    found = read(text, complete=True)
+    assert (found.state, found.completed) == ("ok", ("supported_hyperparameters",))
+
+
+def test_a_network_may_have_all_its_methods_from_a_base_class_or_another_name() -> None:
+    for end in ("class Net(Base):\n    pass\n", "Net = Base\n"):
+        text = f"{FULL.replace('class Net', 'class Base')}\n\n{end}"
+        assert read(text).state == "ok", end
+    sequence = (
+        "import torch.nn as nn\n\nclass Net(nn.Sequential):\n    def __init__(self, in_shape, out_shape, prm, device):"
+    )
+    assert read(f"{sequence}\n        super().__init__()\n", complete=True).state == "ok"
+
+
+def test_a_base_class_that_cannot_construct_it_is_named() -> None:
+    text = FULL.replace("class Net", "class Base").replace("in_shape, out_shape, prm, device", "width")
+    assert "does not take" in (read(f"{text}\n\nclass Net(Base):\n    pass\n").cause or "")
+
+
+def test_a_class_on_one_line_is_not_completed() -> None:
+    text = f"{CORE.replace('class Net', 'class Base')}\n\nclass Net(Base): pass\n"
+    assert read(text, complete=True).cause == "class Net stands on one line, and lacks what cannot be added there"
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("return 1", "outside function"),
+        ("break", "outside loop"),
+        ("def f(a, a): pass", "duplicate argument"),
+        ("from __future__ import annotations", "beginning of the file"),
+        ("def f():\n    x = 1\n    nonlocal y", "nonlocal"),
+        ("await x", "outside"),
+    ],
+)
+def test_what_the_compiler_refuses_is_a_syntax_error_with_its_line(end: str, said: str) -> None:
+    found = read(f"{FULL}\n{end}\n")
+    assert (found.state, found.stage) == ("syntax_error", "parse")
+    assert said in (found.cause or "")
+    assert "(line " in (found.cause or "")

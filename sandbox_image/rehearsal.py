@@ -77,7 +77,10 @@ def rehearse(net: torch.nn.Module, job: dict[str, Any], device: torch.device, ch
         torch.set_num_threads(1)  # those of the parent are not here, and OpenMP would wait for them
         channel.send(_claim(net, dummy, job, prm))
         os._exit(PASSED)
-    _, status = os.waitpid(child, 0)
+    try:
+        _, status = os.waitpid(child, 0)
+    except ChildProcessError:  # the program has its children reaped by the kernel: the host has heard how it went
+        return
     if os.WIFSIGNALED(status):  # out of memory, say: this process ends as its copy did
         os.kill(os.getpid(), os.WTERMSIG(status))
     if os.waitstatus_to_exitcode(status) != PASSED:  # the child has said why

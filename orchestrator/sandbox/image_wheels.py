@@ -31,7 +31,9 @@ def fetch_wheels(requirements: bytes, *, folder: Path, log: Report) -> list[Path
     with making(folder):
         if stamp.is_file() and stamp.read_text(encoding="ascii") == wanted:
             return sorted(folder.glob("*.whl"))
-        with tempfile.TemporaryDirectory(prefix="wheels-", dir=folder.parent) as work:
+        for left in folder.parent.glob(f".{folder.name}-*/"):  # by a process that was killed: this one has the lock
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
             _download(requirements, work=Path(work), log=log)
             fresh = Path(work) / "wheels"
             (fresh / STAMP).write_text(wanted, encoding="ascii")

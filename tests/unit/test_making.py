@@ -102,3 +102,40 @@ def test_a_lock_leaves_nothing_behind(tmp_path: Path) -> None:
     with making(tmp_path / "thing"):
         assert [path.name for path in tmp_path.iterdir()] == [".thing.lock"]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_key_that_is_there_is_read_from_a_cache_that_nobody_may_write_to(tmp_path: Path) -> None:
+    key = machine_key(tmp_path, "p")
+    (tmp_path / "host.key").rename(tmp_path / "kept")
+    (tmp_path / "sealed").mkdir()
+    (tmp_path / "kept").rename(tmp_path / "sealed" / "host.key")
+    (tmp_path / "sealed" / ".host.key.lock").mkdir()  # no lock can be made, also by root
+    assert machine_key(tmp_path / "sealed", "p") == key
+
+
+def test_what_a_killed_process_left_of_a_data_set_goes_with_the_next_one(tmp_path: Path) -> None:
+    program = textwrap.dedent(
+        """
+        import os, signal, sys
+        from pathlib import Path
+        import numpy as np
+        from orchestrator.evaluation import dataset
+        from orchestrator.evaluation.originals import Raw, Split
+        from orchestrator.sections import Protocol
+        split = Split(np.zeros((100, 3, 32, 32), np.uint8), np.arange(100, dtype=np.uint8) % 10)
+
+        class Deadly(np.ndarray):
+            def __getitem__(self, index):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        deadly = Split(split.images.view(Deadly), split.labels)
+        train = deadly if sys.argv[2] == "killed" else split
+        raw = Raw(train, split, 10)
+        dataset.prepare(Protocol(dataset="fashion-mnist"), Path(sys.argv[1]), read=lambda *_, **__: raw)
+        """
+    )
+    for how, status in (("killed", -9), ("lives", 0)):
+        command = [sys.executable, "-c", program, str(tmp_path), how]
+        assert subprocess.run(command, cwd=CHECKOUT, check=False, timeout=SECONDS).returncode == status
+        left = [path.name for path in (tmp_path / "data").iterdir() if path.name.startswith(".")]
+        assert bool(left) == (how == "killed")

@@ -12,10 +12,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from sandbox_image.child import told_by_child
+
 DATA = Path("/data")
 UID = 10001  # the first candidate's; to a file all candidates are strangers
 CODE = ("sandbox_image.stages", "torch", "numpy")
-SAID = 4096  # bytes
 
 
 def stamps(folder: Path = DATA) -> dict[str, list[int]]:
@@ -32,21 +33,16 @@ def trouble(folder: Path = DATA, *, uid: int = UID) -> str | None:
         paths = [*(sorted(folder.iterdir()) if folder.exists() else ()), *map(_file, CODE)]
     except OSError as error:
         return f"{folder} cannot be listed: {error.strerror} ({_mode(folder)})"
-    said, says = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-            os.write(says, (_unreadable(paths) or "").encode()[:SAID])
-        finally:
-            os._exit(0)
-    os.close(says)
-    with open(said, "rb") as reading:
-        text = reading.read().decode("utf-8", "replace")
-    os.waitpid(pid, 0)
-    return f"uid {uid} may not read {text}" if text else None
+    return told_by_child(lambda: _unreadable_for(uid, paths)) or None
+
+
+def _unreadable_for(uid: int, paths: Iterable[Path]) -> str:
+    """Give up root for good, and say which of `paths` cannot be read then; nothing if all can."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    found = _unreadable(paths)
+    return "" if found is None else f"uid {uid} may not read {found}"
 
 
 def _unreadable(paths: Iterable[Path]) -> str | None:

@@ -17,6 +17,7 @@ import sys
 from typing import Any
 
 from sandbox_image import needs, warm, wire
+from sandbox_image.child import told_by_child
 from sandbox_image.relay import CHUNK, HOST_IN, Child, Relay, send
 
 PR_SET_PDEATHSIG = 1
@@ -77,16 +78,7 @@ def trouble_on(device: str) -> str | None:
 
     That somebody else has all of its memory just now is no trouble.
     """
-    said, says = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.write(says, _trouble(device).encode()[:CHUNK])
-        os._exit(0)
-    os.close(says)
-    with open(said, "rb") as reading:
-        text = reading.read().decode("utf-8", "replace")
-    _, status = os.waitpid(pid, 0)
-    return text or (f"its test ended with status {status}" if status else None)
+    return told_by_child(lambda: _trouble(device)) or None
 
 
 def _trouble(device: str) -> str:

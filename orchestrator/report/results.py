@@ -15,7 +15,7 @@ from orchestrator.report.environments import Code, Place, codes, places
 from orchestrator.report.estimate import Estimate, average, bound
 from orchestrator.report.failures import Failure, failures
 from orchestrator.report.gallery import Exhibit, gallery
-from orchestrator.report.so_far import so_far
+from orchestrator.report.so_far import unfinished
 from orchestrator.report.totals import Pool, pooled
 from orchestrator.run import RunFolder
 from orchestrator.run.functional_duplicates import twins
@@ -60,11 +60,7 @@ class Results:
         return cls(
             label=label,
             config=run.config,
-            unfinished=tuple(
-                so_far(folder.number, (one for one in everything if one.cycle == folder.number))
-                for folder in folders
-                if folder.number not in whole
-            ),
+            unfinished=tuple(unfinished(run, everything)),
             seeds=len(seeds),
             seeds_fingerprinted=sum(fingerprint is not None for fingerprint in seeds.values()),
             summaries=summaries,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.run import RunFolder
 from orchestrator.run.history import History, histories
@@ -26,9 +24,9 @@ def so_far(cycle: int, found: Iterable[History]) -> str:
     return f"Cycle {cycle} is not complete, and in no number here. So far: {', '.join(parts)}."
 
 
-def unfinished(run: RunFolder) -> Iterator[str]:
-    """Yield how far each cycle is that has begun and is not complete."""
-    complete = {folder.number for folder in run.cycles() if folder.summary.whole}
-    for cycle, found in groupby(histories(run), key=attrgetter("cycle")):
-        if cycle not in complete:
-            yield so_far(cycle, found)
+def unfinished(run: RunFolder, found: Sequence[History] | None = None) -> Iterator[str]:
+    """Yield how far each cycle is that has begun and is not complete; `found` are the histories, if they were read."""
+    every = list(histories(run)) if found is None else found
+    for folder in run.cycles():
+        if not folder.summary.whole:
+            yield so_far(folder.number, (one for one in every if one.cycle == folder.number))

@@ -27,3 +27,9 @@ def test_other_data_under_the_same_path_is_another_machines(tmp_path: Path) -> N
     for inside in ({}, {"labels.npy": [2, 1]}):
         with pytest.raises(InfrastructureError, match=f"sees other files in {tmp_path} than are there: elsewhere"):
             readback.check_data({"data": inside}, tmp_path, missing="elsewhere")
+
+
+def test_a_proof_that_fails_itself_is_trouble(tmp_path: Path) -> None:
+    said = needs.trouble(tmp_path, uid=-2)  # no process can have it
+    assert said is not None
+    assert "its test ended with status" in said
